@@ -1,1 +1,27 @@
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod batch;
+mod blind;
+mod combine;
+mod curve;
+#[cfg(feature = "dealer")]
+pub mod dealer;
+mod glv;
+mod hash;
+mod keys;
+mod lagrange;
+mod msm;
+mod share;
+mod verify;
+mod wire;
+
+pub use batch::{find_invalid, verify_batch};
+pub use blind::{blind, blind_many, unblind, BlindSignature, BlindedMessage, BlindingKey};
+pub use combine::{combine, combine_and_unblind, CombineError, FinalizeError, PreparedKeySet};
+pub use curve::{ParsePointError, PointError, ScalarError};
+pub use hash::{Message, DST};
+pub use keys::{IndexError, KeySetError, PublicKey, PublicKeySet, PublicKeyShare, ShareIndex};
+pub use share::{sign_many, sign_share, verify_share, SecretKeyShare, SignatureShare};
+pub use verify::{verify, PreparedPublicKey, Signature};
