@@ -110,6 +110,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
         #[test]
         fn agrees_with_one_by_one(
             scalars in proptest::collection::vec(any::<u128>(), 0..40),
