@@ -1,0 +1,121 @@
+//! What clients and guardians say to each other over REST: the bodies of requests and answers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::{
+    encoding::hex_bytes, hash::FederationId, hash::TxId, module::Reject, Audit, Certificate, Epoch,
+    PeerId,
+};
+
+/// Answer to `POST /v1/transactions` and `GET /v1/transactions/{txid}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TransactionAnswer {
+    /// The transaction.
+    pub txid: TxId,
+    /// What this guardian knows of it.
+    #[serde(flatten)]
+    pub status: TransactionStatus,
+}
+
+/// What a guardian knows of a transaction (SPEC TX-6).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum TransactionStatus {
+    /// It waits for an epoch.
+    Pending,
+    /// It happened; agreed and final.
+    Accepted {
+        /// When.
+        epoch: Epoch,
+        /// For each output what its owner is told by this guardian; null if there is nothing (yet).
+        outcomes: Vec<Json>,
+    },
+    /// This guardian does not take it. Local and not final: others may think otherwise.
+    Rejected(Reject),
+    /// This guardian has not heard of it, or has forgotten that it rejected it.
+    Unknown,
+}
+
+/// Answer to `GET /v1/config`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigAnswer {
+    /// The federation.
+    pub federation: FederationId,
+    /// The canonical encoding of the genesis config, which hashes to `federation`.
+    #[serde(with = "hex_bytes")]
+    pub genesis: Vec<u8>,
+    /// Where each guardian's API was last known to be. Not part of the hash.
+    pub apis: BTreeMap<PeerId, String>,
+}
+
+/// Answer to `GET /v1/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusAnswer {
+    /// The guardian that answers.
+    pub peer: PeerId,
+    /// Its software's version.
+    pub version: String,
+    /// The last epoch it committed; null before the first.
+    pub committed: Option<Epoch>,
+    /// The agreed clock, in blocks.
+    pub height: u32,
+    /// Transactions that wait for an epoch.
+    pub pool: usize,
+    /// Whether it can serve clients; if not, why.
+    pub not_ready: Option<String>,
+    /// Why it has stopped for good, if it has.
+    pub halted: Option<String>,
+}
+
+/// Answer to `GET /v1/audit`: the balance sheet after the last epoch (SPEC AUD-1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditAnswer {
+    /// The epoch after which this holds; null before the first.
+    pub epoch: Option<Epoch>,
+    /// What the federation owns, in millisatoshi.
+    pub assets_msat: u64,
+    /// What it owes, in millisatoshi.
+    pub liabilities_msat: u64,
+    /// The difference, never negative: fees earned and not yet paid out.
+    pub net_msat: u64,
+    /// The same for each module, by kind.
+    pub modules: BTreeMap<String, Audit>,
+    /// The guardians' signatures on the state, as far as they have come in.
+    pub certificate: Option<Certificate>,
+}
+
+/// Body of every error, `application/problem+json` (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A URN that is stable for the kind of problem.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind of problem in a few words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong and what to do.
+    pub detail: String,
+    /// A stable name for programs.
+    pub code: String,
+    /// Whether the same request may succeed later.
+    pub retryable: bool,
+}
+
+impl Problem {
+    /// A problem of a kind named by its code.
+    #[must_use]
+    pub fn new(status: u16, code: &str, detail: impl ToString, retryable: bool) -> Self {
+        Self {
+            kind: format!("urn:guildmint:problem:{code}"),
+            title: code.replace('_', " "),
+            status,
+            detail: detail.to_string(),
+            code: code.to_owned(),
+            retryable,
+        }
+    }
+}

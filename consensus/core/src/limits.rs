@@ -1,0 +1,47 @@
+//! Every limit of the protocol, and what happens when it is hit (SPEC GEN-5).
+
+/// Guardians in a federation. A larger genesis config is refused.
+pub const MAX_GUARDIANS: u16 = 20;
+
+/// Bytes of an encoded transaction. A larger one is refused by the API and makes a contribution empty.
+pub const MAX_TRANSACTION_BYTES: usize = 128 * 1024;
+
+/// Inputs and outputs of a transaction together. One with more is refused before anything else is looked at.
+pub const MAX_ITEMS: usize = 512;
+
+/// Bytes of an encoded contribution. A guardian proposes no more than fits; a larger payload is never echoed.
+pub const MAX_CONTRIBUTION_BYTES: usize = 1024 * 1024;
+
+/// Bytes of all transactions in a guardian's pool. Beyond it a submission is answered `pool_full`, retryable.
+pub const MAX_POOL_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes of one module's vote in a contribution. A larger one is a fault of its author and is not counted.
+pub const MAX_VOTE_BYTES: usize = 256 * 1024;
+
+/// Bytes of frames kept for peers that have not acknowledged them. Beyond it the oldest epochs, the open and the last
+/// committed one excepted, are forgotten and slow peers catch up from history.
+pub const MAX_OUTBOX_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes of frames held that came too early, from one peer. Later ones are dropped and asked for again.
+pub const MAX_INBOX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Epochs beyond the open one whose frames are held. Frames of later epochs are dropped and asked for again.
+pub const MAX_EPOCHS_AHEAD: u64 = 3;
+
+/// Bytes of one agreement frame (echo, ready, vote of a binary agreement). A larger one is a fault of its sender.
+pub const MAX_FRAME_BYTES: usize = 4 * 1024;
+
+/// Bytes of one message between guardians on the wire. The connection that carries a larger one is closed.
+pub const MAX_PACKET_BYTES: usize = 2 * 1024 * 1024;
+
+/// Rejections that a guardian remembers so as to answer a client that asks again. The oldest are forgotten first.
+pub const MAX_REJECTIONS: usize = 10_000;
+
+/// Bytes of a genesis config. A larger one is refused by guardians and clients.
+pub const MAX_CONFIG_BYTES: usize = 4 * 1024 * 1024;
+
+/// Characters of an invite code. A longer one is refused.
+pub const MAX_INVITE_CHARS: usize = 8 * 1024;
+
+/// Seconds that a client may wait for an answer in one request. A longer wait is cut to this.
+pub const MAX_WAIT_SECONDS: u64 = 60;
