@@ -18,25 +18,42 @@ use crate::{
 
 pub use guildmint_derive::Row;
 
-/// A database key. Its first bytes say whose it is: space, owner, table.
+/// A database key. Its first bytes say whose it is: residency, space, owner, table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key(pub Vec<u8>);
 
 impl Key {
-    /// Length of the part before the row's own bytes: space, owner, table.
-    pub const PREFIX: usize = 4;
+    /// Length of the part before the row's own bytes: residency, space, owner, table.
+    pub const PREFIX: usize = 5;
+
+    /// What the keys of all resident rows start with, so that they can be loaded at once.
+    pub const RESIDENT: u8 = b'r';
+
+    /// What the keys of all other rows start with.
+    pub const STORED: u8 = b's';
 
     /// The bytes that all keys of one table start with.
     #[must_use]
-    pub fn table(scope: Scope, table: u8) -> [u8; Self::PREFIX] {
+    pub fn table<R: Row>(scope: Scope) -> [u8; Self::PREFIX] {
+        let residency = if R::RESIDENT {
+            Self::RESIDENT
+        } else {
+            Self::STORED
+        };
         let [high, low] = scope.owner.to_be_bytes();
-        [scope.space as u8, high, low, table]
+        [residency, scope.space as u8, high, low, R::TABLE]
     }
 
-    /// The bytes of the table that this key is in.
+    /// Whether the row is in a table that is held in memory whole.
     #[must_use]
-    pub fn prefix(&self) -> &[u8] {
-        self.0.get(..Self::PREFIX).unwrap_or(&self.0)
+    pub fn is_resident(&self) -> bool {
+        self.0.first() == Some(&Self::RESIDENT)
+    }
+
+    /// Whether the row is agreed, and so part of the digest.
+    #[must_use]
+    pub fn is_agreed(&self) -> bool {
+        self.0.get(1) == Some(&(Space::Agreed as u8))
     }
 }
 
@@ -91,9 +108,14 @@ pub trait Row: Serialize + DeserializeOwned {
     /// Whether the whole table is held in memory.
     const RESIDENT: bool;
 
+    /// The row that a database key names, if it is of this table.
+    fn from_key(key: &Key) -> Option<Self> {
+        read_ordered(key.0.get(Key::PREFIX..)?).ok()
+    }
+
     /// The database key of this row.
     fn key(&self, scope: Scope) -> Key {
-        let mut bytes = Key::table(scope, Self::TABLE).to_vec();
+        let mut bytes = Key::table::<Self>(scope).to_vec();
         write_ordered(&mut bytes, self);
         Key(bytes)
     }
@@ -325,7 +347,7 @@ impl<'a> View<'_, 'a> {
     #[must_use]
     pub fn scan<R: Row>(&self) -> Vec<(R, R::Value)> {
         debug_assert!(R::RESIDENT, "only resident tables can be scanned");
-        let rows = self.ledger.scan(&Key::table(self.scope, R::TABLE));
+        let rows = self.ledger.scan(&Key::table::<R>(self.scope));
         let mut decoded = Vec::with_capacity(rows.len());
         for (key, value) in rows {
             match (read_ordered(&key.0[Key::PREFIX..]), read(&value)) {

@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::{
     encoding::{DecodeError, Wire},
     hash::FederationId,
-    ledger::{Key, View},
+    ledger::{Key, Scope, View},
     Amount, Epoch, OutPoint, PeerId, Quorum,
 };
 
@@ -222,13 +222,13 @@ pub trait ServerModule: Sized + Send + Sync + 'static {
     fn check_output(&self, output: &Self::Output) -> Result<(), Reject>;
 
     /// Rows that spending this input will read, so that they are loaded in one go. A hint: a row that is missing here is
-    /// loaded when it turns out to be needed.
-    fn input_rows(&self, _input: &Self::Input) -> Vec<Key> {
+    /// loaded when it turns out to be needed. `scope` is that of the module's agreed rows.
+    fn input_rows(&self, _scope: Scope, _input: &Self::Input) -> Vec<Key> {
         Vec::new()
     }
 
     /// The same for an output.
-    fn output_rows(&self, _output: &Self::Output) -> Vec<Key> {
+    fn output_rows(&self, _scope: Scope, _output: &Self::Output) -> Vec<Key> {
         Vec::new()
     }
 
@@ -237,6 +237,11 @@ pub trait ServerModule: Sized + Send + Sync + 'static {
 
     /// Takes news from the outside world into local rows.
     fn sighted(&self, local: &mut View<'_, '_>, news: Self::News);
+
+    /// The height of the chain's tip as this guardian sees it, for the module that watches the chain (SPEC GEN-8).
+    fn tip_height(&self, _local: &View<'_, '_>) -> Option<u32> {
+        None
+    }
 
     /// Counts the votes of an epoch, in the order of guardians: at most one of each.
     fn tally(

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::GenesisConfig,
     encoding::Wire,
-    ledger::{Key, View},
+    ledger::{Key, Scope, View},
     ModuleId, OutPoint, PeerId,
 };
 
@@ -25,10 +25,11 @@ pub trait DynModule: Send + Sync {
     fn check_input(&self, input: &[u8]) -> Result<Option<XOnlyPublicKey>, Reject>;
     fn proofs_hold(&self, inputs: &[&[u8]]) -> bool;
     fn check_output(&self, output: &[u8]) -> Result<(), Reject>;
-    fn input_rows(&self, input: &[u8]) -> Vec<Key>;
-    fn output_rows(&self, output: &[u8]) -> Vec<Key>;
+    fn input_rows(&self, scope: Scope, input: &[u8]) -> Vec<Key>;
+    fn output_rows(&self, scope: Scope, output: &[u8]) -> Vec<Key>;
     fn vote(&self, agreed: &View<'_, '_>, local: &View<'_, '_>) -> Option<Vec<u8>>;
     fn sighted(&self, local: &mut View<'_, '_>, news: &[u8]) -> Result<(), Reject>;
+    fn tip_height(&self, local: &View<'_, '_>) -> Option<u32>;
     /// Returns also whose votes were counted: those that decode.
     fn tally(
         &self,
@@ -89,12 +90,14 @@ impl<M: ServerModule> DynModule for Adapter<M> {
         self.0.check_output(&decode("output", output)?)
     }
 
-    fn input_rows(&self, input: &[u8]) -> Vec<Key> {
-        M::Input::decode(input).map_or_else(|_| Vec::new(), |input| self.0.input_rows(&input))
+    fn input_rows(&self, scope: Scope, input: &[u8]) -> Vec<Key> {
+        M::Input::decode(input)
+            .map_or_else(|_| Vec::new(), |input| self.0.input_rows(scope, &input))
     }
 
-    fn output_rows(&self, output: &[u8]) -> Vec<Key> {
-        M::Output::decode(output).map_or_else(|_| Vec::new(), |output| self.0.output_rows(&output))
+    fn output_rows(&self, scope: Scope, output: &[u8]) -> Vec<Key> {
+        M::Output::decode(output)
+            .map_or_else(|_| Vec::new(), |output| self.0.output_rows(scope, &output))
     }
 
     fn vote(&self, agreed: &View<'_, '_>, local: &View<'_, '_>) -> Option<Vec<u8>> {
@@ -104,6 +107,10 @@ impl<M: ServerModule> DynModule for Adapter<M> {
     fn sighted(&self, local: &mut View<'_, '_>, news: &[u8]) -> Result<(), Reject> {
         self.0.sighted(local, decode("news", news)?);
         Ok(())
+    }
+
+    fn tip_height(&self, local: &View<'_, '_>) -> Option<u32> {
+        self.0.tip_height(local)
     }
 
     fn tally(
