@@ -1,1 +1,18 @@
 #![doc = include_str!("../README.md")]
+
+mod behaviour;
+mod config;
+mod dial;
+mod direct;
+mod guard;
+mod network;
+mod node;
+mod peers;
+mod transport;
+
+pub use config::{public_key, AddressError, GuardianAddress, NetworkConfig, StartError};
+pub use network::{Channel, Events, Network, NetworkEvent};
+pub use peers::{Counters, PeerStatus};
+
+#[cfg(test)]
+mod tests;

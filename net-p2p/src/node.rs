@@ -1,0 +1,499 @@
+//! The task that owns the swarm: keeps a connection to every guardian, and carries gossip.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::pending;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use async_std::channel::{Receiver, Sender};
+use futures::{FutureExt, StreamExt};
+use guildmint_core::PeerId;
+use libp2p::gossipsub::{self, IdentTopic, Message, MessageAcceptance, PublishError};
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{Config, ConnectionId, SwarmEvent};
+use libp2p::{ping, Multiaddr, Swarm};
+
+use crate::behaviour::{topic, Behaviour, BehaviourEvent};
+use crate::config::{listen_error, NetId, Roster, StartError};
+use crate::network::{Channel, Command, NetworkEvent};
+use crate::peers::Peers;
+use crate::{dial, transport};
+
+/// A peer that is connected but has not subscribed to our topics by then cannot be reached by gossip: reconnect.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a stopping node waits for its connections to close.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Bytes before each gossiped message: a set of guardians, bit i for index i, whom its author could not reach.
+const HEADER: usize = size_of::<u32>();
+
+/// What we know of the way to one peer.
+struct Link {
+    id: NetId,
+    addresses: Vec<Multiaddr>,
+    /// Dials in a row that led to nothing.
+    attempt: u32,
+    state: State,
+}
+
+enum State {
+    Waiting {
+        until: Instant,
+    },
+    Dialling,
+    Connected {
+        since: Instant,
+        subscribed: Vec<Channel>,
+    },
+    Ready,
+}
+
+enum Input {
+    Swarm(Box<SwarmEvent<BehaviourEvent>>),
+    Command(Option<Command>),
+    NoticeTaken,
+    Time,
+}
+
+pub(crate) struct Node {
+    swarm: Swarm<Behaviour>,
+    me: PeerId,
+    others: BTreeMap<NetId, PeerId>,
+    links: BTreeMap<PeerId, Link>,
+    topics: [(Channel, IdentTopic); 3],
+    peers: Arc<Peers>,
+    commands: Receiver<Command>,
+    events: Sender<NetworkEvent>,
+    /// Comings and goings that the consumer has not taken yet; never more than two for a peer.
+    notices: VecDeque<NetworkEvent>,
+    timer: Timer,
+    deadline: Option<Instant>,
+}
+
+impl Node {
+    pub(crate) fn new(
+        roster: Roster,
+        session_id: &[u8; 32],
+        peers: Arc<Peers>,
+        commands: Receiver<Command>,
+        direct_events: Sender<NetworkEvent>,
+        events: Sender<NetworkEvent>,
+    ) -> Result<Self, StartError> {
+        let transport = transport::build(&roster.keypair, *session_id)
+            .map_err(|error| StartError::Setup(error.to_string()))?;
+        let behaviour = Behaviour::new(&roster, session_id, peers.clone(), direct_events)?;
+        let config = Config::with_executor(|task| drop(async_std::task::spawn(task)));
+        let local = roster.keypair.public().to_peer_id();
+        let now = Instant::now();
+        let link = |(id, peer): (&NetId, &PeerId)| {
+            let link = Link {
+                id: *id,
+                addresses: roster.addresses.get(peer).cloned().unwrap_or_default(),
+                attempt: 0,
+                state: State::Waiting {
+                    until: now + dial::delay(roster.me, *peer, 0),
+                },
+            };
+            (*peer, link)
+        };
+        Ok(Self {
+            swarm: Swarm::new(transport, behaviour, local, config),
+            me: roster.me,
+            links: roster.others.iter().map(link).collect(),
+            others: roster.others,
+            topics: Channel::ALL.map(|channel| (channel, topic(session_id, channel))),
+            peers,
+            commands,
+            events,
+            notices: VecDeque::new(),
+            timer: Timer::never(),
+            deadline: None,
+        })
+    }
+
+    /// Listens on all of `addresses`; returns what the system made of them, once connections are accepted.
+    pub(crate) async fn listen(
+        &mut self,
+        addresses: &[Multiaddr],
+    ) -> Result<Vec<String>, StartError> {
+        for address in addresses {
+            self.swarm
+                .listen_on(address.clone())
+                .map_err(|error| listen_error(address, error))?;
+        }
+        let mut confirmed = Vec::new();
+        while confirmed.len() < addresses.len() {
+            match self.swarm.select_next_some().await {
+                SwarmEvent::NewListenAddr { address, .. } => confirmed.push(address.to_string()),
+                event => self.on_swarm_event(event),
+            }
+        }
+        Ok(confirmed)
+    }
+
+    /// Serves until it is told to stop or no handle is left.
+    pub(crate) async fn run(mut self) {
+        loop {
+            match self.next_input().await {
+                Input::Swarm(event) => self.on_swarm_event(*event),
+                Input::NoticeTaken => drop(self.notices.pop_front()),
+                Input::Time => self.on_time(Instant::now()),
+                Input::Command(Some(Command::Broadcast(channel, bytes))) => {
+                    self.broadcast(channel, &bytes);
+                }
+                Input::Command(Some(Command::UpdateAddresses(peer, addresses))) => {
+                    self.update_addresses(peer, addresses);
+                }
+                Input::Command(Some(Command::Stop(done))) => {
+                    self.close().await;
+                    // Nobody may be waiting for it any more.
+                    let _ = done.send(());
+                    return;
+                }
+                Input::Command(None) => return self.close().await,
+            }
+        }
+    }
+
+    async fn next_input(&mut self) -> Input {
+        let deadline = self.links.values().filter_map(Link::deadline).min();
+        if deadline != self.deadline {
+            self.deadline = deadline;
+            self.timer = deadline.map_or_else(Timer::never, Timer::at);
+        }
+        let notice = async {
+            match self.notices.front() {
+                // If nobody listens any more, nothing needs to be told.
+                Some(notice) => drop(self.events.send(notice.clone()).await),
+                None => pending().await,
+            }
+        };
+        futures::select! {
+            event = self.swarm.select_next_some() => Input::Swarm(Box::new(event)),
+            command = self.commands.recv().fuse() => Input::Command(command.ok()),
+            () = notice.fuse() => Input::NoticeTaken,
+            _ = FutureExt::fuse(&mut self.timer) => Input::Time,
+        }
+    }
+
+    fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::ConnectionEstablished {
+                peer_id, endpoint, ..
+            } => self.on_connected(peer_id, endpoint.get_remote_address()),
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                num_established: 0,
+                cause,
+                ..
+            } => {
+                tracing::debug!(%peer_id, ?cause, "connection closed");
+                self.on_closed(peer_id);
+            }
+            SwarmEvent::OutgoingConnectionError {
+                peer_id: Some(id),
+                error,
+                ..
+            } => {
+                tracing::debug!(%id, %error, "dial failed");
+                self.on_dial_failed(id);
+            }
+            SwarmEvent::IncomingConnectionError {
+                send_back_addr,
+                error,
+                ..
+            } => {
+                self.peers.refused.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(from = %send_back_addr, %error, "connection refused");
+            }
+            SwarmEvent::ListenerError { error, .. } => {
+                tracing::warn!(%error, "cannot accept connections for a moment");
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Direct(broken)) => {
+                self.disconnect(broken.peer, &broken.error.to_string());
+            }
+            _ => {}
+        }
+    }
+
+    fn link(&mut self, id: NetId) -> Option<(PeerId, &mut Link)> {
+        let peer = *self.others.get(&id)?;
+        self.links.get_mut(&peer).map(|link| (peer, link))
+    }
+
+    fn on_connected(&mut self, id: NetId, address: &Multiaddr) {
+        let Some((peer, link)) = self.link(id) else {
+            return;
+        };
+        link.state = State::Connected {
+            since: Instant::now(),
+            subscribed: Vec::new(),
+        };
+        self.peers.set_address(peer, address.to_string());
+    }
+
+    fn on_closed(&mut self, id: NetId) {
+        let me = self.me;
+        let Some((peer, link)) = self.link(id) else {
+            return;
+        };
+        let was_ready = matches!(link.state, State::Ready);
+        link.wait(me, peer);
+        if was_ready {
+            tracing::info!(%peer, "disconnected");
+            self.notify(NetworkEvent::Disconnected(peer));
+        }
+    }
+
+    fn on_dial_failed(&mut self, id: NetId) {
+        let me = self.me;
+        if let Some((peer, link)) = self.link(id) {
+            if matches!(link.state, State::Dialling) {
+                link.wait(me, peer);
+            }
+        }
+    }
+
+    /// A peer is ready for the consumer once gossip reaches it too.
+    fn on_subscribed(&mut self, id: NetId, channel: Channel) {
+        let Some((peer, link)) = self.link(id) else {
+            return;
+        };
+        let State::Connected { subscribed, .. } = &mut link.state else {
+            return;
+        };
+        if !subscribed.contains(&channel) {
+            subscribed.push(channel);
+        }
+        if subscribed.len() == Channel::ALL.len() {
+            link.state = State::Ready;
+            link.attempt = 0;
+            self.peers.set_ready(peer);
+            tracing::info!(%peer, "connected");
+            self.notify(NetworkEvent::Connected(peer));
+        }
+    }
+
+    /// Queues a coming or going. One that the consumer has not even seen coming need not be seen going.
+    fn notify(&mut self, notice: NetworkEvent) {
+        if let NetworkEvent::Disconnected(peer) = notice {
+            let unseen = NetworkEvent::Connected(peer);
+            if let Some(at) = self.notices.iter().position(|n| *n == unseen) {
+                self.notices.remove(at);
+                return;
+            }
+        }
+        self.notices.push_back(notice);
+    }
+
+    fn on_ping(&mut self, event: ping::Event) {
+        match event.result {
+            Ok(round_trip) => {
+                if let Some(peer) = self.others.get(&event.peer) {
+                    let ms = u32::try_from(round_trip.as_millis()).unwrap_or(u32::MAX);
+                    self.peers.set_round_trip(*peer, ms);
+                }
+            }
+            Err(error) => self.close_connection(event.connection, &error.to_string()),
+        }
+    }
+
+    fn on_gossip(&mut self, event: gossipsub::Event) {
+        match event {
+            gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            } => {
+                let acceptance = self.on_message(message);
+                self.swarm
+                    .behaviour_mut()
+                    .gossip
+                    .report_message_validation_result(&message_id, &propagation_source, acceptance);
+            }
+            gossipsub::Event::Subscribed { peer_id, topic } => {
+                let channel = self.topics.iter().find(|(_, t)| t.hash() == topic);
+                if let Some((channel, _)) = channel {
+                    self.on_subscribed(peer_id, *channel);
+                }
+            }
+            gossipsub::Event::SlowPeer { peer_id, .. } => {
+                self.disconnect(peer_id, "it does not take gossip fast enough");
+            }
+            gossipsub::Event::GossipsubNotSupported { peer_id } => {
+                self.disconnect(peer_id, "it does not speak gossipsub");
+            }
+            gossipsub::Event::Unsubscribed { peer_id, .. } => {
+                self.disconnect(peer_id, "it unsubscribed");
+            }
+        }
+    }
+
+    /// Hands a gossiped message to the consumer; says whether to pass it on.
+    ///
+    /// Its author sends to all whom it can reach, and names the others. Passing it on is of use only if we can reach one
+    /// of those. (A false name costs the federation some bandwidth, and its author's signature is on it.)
+    fn on_message(&mut self, message: Message) -> MessageAcceptance {
+        let author = message.source.and_then(|id| self.others.get(&id).copied());
+        let (Some(from), Some((header, bytes))) = (author, message.data.split_first_chunk()) else {
+            return MessageAcceptance::Ignore;
+        };
+        let missed = u32::from_le_bytes(*header);
+        let bytes = bytes.to_vec();
+        if self
+            .events
+            .try_send(NetworkEvent::Message { from, bytes })
+            .is_err()
+        {
+            self.peers.unread.fetch_add(1, Ordering::Relaxed);
+        }
+        if missed & !self.unreachable() & !bit(from) == 0 {
+            MessageAcceptance::Ignore
+        } else {
+            MessageAcceptance::Accept
+        }
+    }
+
+    /// Everybody but the ready peers and ourselves; indices that do not exist count as unreachable.
+    fn unreachable(&self) -> u32 {
+        self.links
+            .iter()
+            .filter(|(_, link)| matches!(link.state, State::Ready))
+            .fold(!bit(self.me), |set, (peer, _)| set & !bit(*peer))
+    }
+
+    fn broadcast(&mut self, channel: Channel, bytes: &[u8]) {
+        let all = self.links.keys().fold(0, |set, peer| set | bit(*peer));
+        let missed = self.unreachable() & all;
+        let mut data = Vec::with_capacity(HEADER + bytes.len());
+        data.extend(missed.to_le_bytes());
+        data.extend(bytes);
+        let topic = self
+            .topics
+            .iter()
+            .find_map(|(c, topic)| (*c == channel).then(|| topic.hash()));
+        let Some(topic) = topic else { return };
+        let published = self.swarm.behaviour_mut().gossip.publish(topic, data);
+        let Err(error) = published else { return };
+        self.peers.unsent.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(%error, ?channel, "gossip not sent");
+        if matches!(error, PublishError::NoPeersSubscribedToTopic) {
+            self.disconnect_ready();
+        }
+    }
+
+    /// Gossipsub knows nobody who listens although peers had subscribed: its idea of them is out of date.
+    fn disconnect_ready(&mut self) {
+        let ready = self
+            .links
+            .values()
+            .filter(|link| matches!(link.state, State::Ready));
+        let ids: Vec<_> = ready.map(|link| link.id).collect();
+        for id in ids {
+            self.disconnect(id, "its subscriptions are lost");
+        }
+    }
+
+    fn update_addresses(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let Some(link) = self.links.get_mut(&peer) else {
+            return;
+        };
+        link.addresses = addresses;
+        link.attempt = 0;
+        if let State::Waiting { until } = &mut link.state {
+            *until = Instant::now() + dial::delay(self.me, peer, 0);
+        }
+    }
+
+    fn on_time(&mut self, now: Instant) {
+        let due = |link: &Link| link.deadline().is_some_and(|deadline| deadline <= now);
+        let due: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(_, link)| due(link))
+            .map(|(peer, link)| (*peer, link.id))
+            .collect();
+        // The timer has fired and must be set again even if the next deadline is the same.
+        self.deadline = None;
+        for (peer, id) in due {
+            match self.links.get(&peer).map(|link| &link.state) {
+                Some(State::Waiting { .. }) => self.dial(peer),
+                Some(State::Connected { .. }) => self.disconnect(id, "it does not subscribe"),
+                _ => {}
+            }
+        }
+    }
+
+    fn dial(&mut self, peer: PeerId) {
+        let Some(link) = self.links.get_mut(&peer) else {
+            return;
+        };
+        let options = DialOpts::peer_id(link.id)
+            .addresses(link.addresses.clone())
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .build();
+        match self.swarm.dial(options) {
+            Ok(()) => link.state = State::Dialling,
+            Err(error) => {
+                tracing::debug!(%peer, %error, "cannot dial");
+                link.wait(self.me, peer);
+            }
+        }
+    }
+
+    /// Closes the connection; the swarm reports when it is gone, and then the peer is dialled again.
+    fn disconnect(&mut self, id: NetId, why: &str) {
+        let peer = self.others.get(&id);
+        tracing::info!(?peer, why, "reconnecting");
+        // An error means that it is not connected, which is what we want. A second request is harmless.
+        let _ = self.swarm.disconnect_peer_id(id);
+    }
+
+    fn close_connection(&mut self, connection: ConnectionId, why: &str) {
+        tracing::info!(why, "closing a connection");
+        self.swarm.close_connection(connection);
+    }
+
+    async fn close(&mut self) {
+        for link in self.links.values() {
+            // As above.
+            let _ = self.swarm.disconnect_peer_id(link.id);
+        }
+        let mut late = FutureExt::fuse(Timer::after(GOODBYE));
+        while self.swarm.connected_peers().next().is_some() {
+            futures::select! {
+                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                _ = late => return,
+            }
+        }
+    }
+}
+
+impl Link {
+    /// When something is to be done about it by itself.
+    fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            // Without an address there is nothing to dial.
+            State::Waiting { until } => (!self.addresses.is_empty()).then_some(*until),
+            State::Connected { since, .. } => Some(*since + SUBSCRIBE_TIMEOUT),
+            State::Dialling | State::Ready => None,
+        }
+    }
+
+    /// Waits before the next attempt, longer each time.
+    fn wait(&mut self, me: PeerId, peer: PeerId) {
+        self.attempt = self.attempt.saturating_add(1);
+        let until = Instant::now() + dial::delay(me, peer, self.attempt);
+        self.state = State::Waiting { until };
+    }
+}
+
+/// The set of this one guardian. Indices are below 20, so every guardian has a bit (`limits::MAX_GUARDIANS`).
+fn bit(peer: PeerId) -> u32 {
+    1u32.checked_shl(peer.0.into()).unwrap_or(0)
+}
