@@ -1,1 +1,38 @@
 #![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod config;
+#[cfg(feature = "dealer")]
+pub mod dealer;
+mod descriptor;
+pub mod limits;
+mod merkle;
+mod peg_in;
+mod peg_out;
+mod tweak;
+mod types;
+
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "server")]
+pub mod server;
+
+pub use config::{Block, FeeRateBounds, WalletConfig, WalletConfigError, WalletSecret};
+pub use descriptor::{DescriptorError, FederationDescriptor, INPUT_BASE_WEIGHT};
+pub use merkle::{MerkleBranch, MerkleError};
+pub use peg_in::{Deposit, PegInError, PegInProof};
+pub use peg_out::{PegOut, PegOutError};
+pub use tweak::{tweak_public, tweak_secret, Tweak, TweakError};
+pub use types::{
+    ChainAnswer, CoinAnswer, CoinsAnswer, Confirmation, Job, News, PegOutQuote, PegOutState,
+    PegOutStatus, PegOutsAnswer, PendingAnswer, QueuedAnswer, Signatures, Vote, Watched,
+};
+
+/// The module's name in configs and URLs.
+pub const KIND: &str = "wallet";
+
+/// Where the wallet's money comes from: a proven deposit.
+pub type WalletInput = PegInProof;
+
+/// Where it goes: a payment on the chain.
+pub type WalletOutput = PegOut;

@@ -1,0 +1,203 @@
+//! What guardians tell each other, the outside world and their clients.
+
+use bitcoin::{block::Header, secp256k1::ecdsa::Signature, BlockHash, OutPoint, ScriptBuf, Txid};
+use guildmint_core::{encoding::hex_bytes, limits::MAX_VOTE_BYTES, Amount, Wire};
+use serde::{Deserialize, Serialize};
+
+use crate::{config::Block, limits, merkle::MerkleBranch, tweak::Tweak};
+
+/// What a guardian says about the chain and the federation's transactions (SPEC WAL-5, WAL-7, WAL-8).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Wire)]
+#[wire(version = 1, max_bytes = MAX_VOTE_BYTES)]
+pub struct Vote {
+    /// The height of the first of `hashes`: that after the last agreed block.
+    pub first_height: u32,
+    /// The blocks that the guardian holds final, in order, without gaps; if empty, its last vote stays.
+    pub hashes: Vec<BlockHash>,
+    /// The fee rate that it would pay, in satoshi per 1000 virtual bytes; if none, its last vote stays.
+    pub fee_rate_sat_per_kvb: Option<u64>,
+    /// Its signatures on the federation's transactions.
+    pub signatures: Vec<Signatures>,
+    /// Proofs that transactions of the federation are in blocks.
+    pub confirmations: Vec<Confirmation>,
+}
+
+/// One guardian's signatures on one of the federation's transactions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signatures {
+    /// The transaction.
+    pub txid: Txid,
+    /// For each of its inputs, in their order, an ECDSA signature over all of it (`SIGHASH_ALL`).
+    pub signatures: Vec<Signature>,
+}
+
+/// A proof that a transaction is in a block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation {
+    /// The transaction.
+    pub txid: Txid,
+    /// The block's height, as the observer was told. Only the header's hash counts.
+    pub height: u32,
+    /// The block's header.
+    pub header: Header,
+    /// The transaction's way to the header's merkle root.
+    pub merkle: MerkleBranch,
+}
+
+/// What a guardian sees in the outside world.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Wire)]
+#[wire(version = 1, max_bytes = 64 * 1024)]
+pub enum News {
+    /// The chain: its tip, and the hashes of the blocks after the last agreed one that are deep enough.
+    Chain {
+        /// The height of the tip.
+        tip_height: u32,
+        /// The height of the first of `hashes`.
+        first_height: u32,
+        /// Hashes of blocks, each the parent of the next; at most [`limits::MAX_VOTED_BLOCKS`].
+        hashes: Vec<BlockHash>,
+    },
+    /// What fee rate gets a transaction confirmed soon, in satoshi per 1000 virtual bytes.
+    FeeRate {
+        /// The rate.
+        sat_per_kvb: u64,
+    },
+    /// A transaction of the federation is in a block that is agreed.
+    Confirmed(Confirmation),
+}
+
+/// What a guardian asks of the outside world.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Wire)]
+#[wire(version = 1, max_bytes = 4 * 1024 * 1024)]
+pub enum Job {
+    /// Send a transaction to the bitcoin network.
+    Broadcast {
+        /// Its id.
+        txid: Txid,
+        /// The signed transaction.
+        #[serde(with = "hex_bytes")]
+        transaction: Vec<u8>,
+    },
+    /// Report what happens after this block and to these transactions. Takes the place of the job of this kind before.
+    Watch {
+        /// The last agreed block.
+        agreed: Block,
+        /// The federation's transactions that are not confirmed, at most [`limits::MAX_OPEN_SLOTS`] slots' worth.
+        pending: Vec<Watched>,
+    },
+}
+
+/// A transaction of the federation that is not confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// Its id.
+    pub txid: Txid,
+    /// Where one of its outputs pays to: servers index transactions by that.
+    pub script_pubkey: ScriptBuf,
+}
+
+/// How far a peg-out has come: what its owner is told as the outcome of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PegOutStatus {
+    /// How far.
+    pub state: PegOutState,
+    /// The transaction that pays it, once there is one.
+    pub txid: Option<Txid>,
+}
+
+/// The stages of a peg-out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PegOutState {
+    /// It waits for a transaction.
+    Queued,
+    /// The transaction waits for signatures.
+    Signing,
+    /// The transaction was sent to the bitcoin network.
+    Broadcast,
+    /// The transaction is in an agreed block.
+    Confirmed,
+}
+
+/// Answer to `GET /v1/wallet/peg-out-quote?address=…&amount_sat=…`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PegOutQuote {
+    /// What must be paid to miners, in satoshi.
+    pub fee_sat: u64,
+    /// The agreed fee rate that this comes from.
+    pub fee_rate_sat_per_kvb: u64,
+    /// The module's own fee.
+    pub module_fee: Amount,
+}
+
+/// Answer to `GET /v1/wallet/chain`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainAnswer {
+    /// The last agreed block.
+    pub agreed: Block,
+    /// The agreed fee rate; null before enough guardians have voted.
+    pub fee_rate_sat_per_kvb: Option<u64>,
+    /// The tip as this guardian sees it.
+    pub tip_height: Option<u32>,
+}
+
+/// Answer to `GET /v1/wallet/utxos?after=…&limit=…`: the reserves (SPEC AUD-1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoinsAnswer {
+    /// The federation's coins, in the order of their outpoints.
+    pub utxos: Vec<CoinAnswer>,
+    /// What to give as `after` for the rest; null at the end.
+    pub next: Option<OutPoint>,
+}
+
+/// One of the federation's coins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoinAnswer {
+    /// Where it is.
+    pub outpoint: OutPoint,
+    /// What it is worth, in satoshi.
+    pub amount_sat: u64,
+    /// What its keys are tweaked by.
+    pub tweak: Tweak,
+    /// Whether it is in an agreed block.
+    pub confirmed: bool,
+}
+
+/// Answer to `GET /v1/wallet/peg-outs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PegOutsAnswer {
+    /// Peg-outs that wait for a transaction, in their order.
+    pub queued: Vec<QueuedAnswer>,
+    /// Transactions that are not confirmed.
+    pub pending: Vec<PendingAnswer>,
+}
+
+/// A peg-out that waits for a transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedAnswer {
+    /// Where to.
+    pub script_pubkey: ScriptBuf,
+    /// What is to arrive, in satoshi.
+    pub amount_sat: u64,
+    /// What it pays to miners, in satoshi.
+    pub fee_sat: u64,
+}
+
+/// A transaction that is not confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingAnswer {
+    /// Its id.
+    pub txid: Txid,
+    /// How many peg-outs it pays.
+    pub recipients: usize,
+    /// What it pays to miners, in satoshi.
+    pub fee_sat: u64,
+    /// How far it has come.
+    pub state: PegOutState,
+    /// Guardians that signed, while signatures are still collected.
+    pub signers: Vec<guildmint_core::PeerId>,
+    /// The agreed height at which it was built.
+    pub built_at: u32,
+}
+
+const _: () = assert!(limits::MAX_VOTED_BLOCKS * 40 < 64 * 1024);
