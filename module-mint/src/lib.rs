@@ -1,1 +1,28 @@
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod bytes;
+#[cfg(feature = "client")]
+pub mod client;
+mod config;
+#[cfg(feature = "dealer")]
+pub mod dealer;
+mod denomination;
+#[cfg(feature = "server")]
+mod server;
+mod types;
+
+pub use bytes::{Bytes, ParseBytesError};
+pub use config::{ConfigError, MintConfig, MintSecret};
+pub use denomination::{Denomination, DenominationError};
+#[cfg(feature = "server")]
+pub use server::Mint;
+pub use types::{
+    DenominationTotals, MintInput, MintOutcome, MintOutput, Nonce, Note, PointBytes, SpentAnswer,
+    MAX_NONCES,
+};
+
+/// The kind of this module: its name in configs and URLs.
+pub const KIND: &str = "mint";

@@ -1,0 +1,43 @@
+//! What the guardians agree on about notes.
+
+use guildmint_core::{Row, Tagged};
+use serde::{Deserialize, Serialize};
+
+use crate::{Denomination, MintOutput, Nonce};
+
+/// A spent note. Its value is the note's place among the redeemed ones of its denomination, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Row)]
+#[row(table = 1, value = u64)]
+pub struct Spent(pub Nonce);
+
+/// A blinded message that was signed, ever (SPEC MIN-4). Its value is its place among those of its denomination, from 0.
+///
+/// Half a hash keeps the index small. To have an honest client refused, an attacker would have to find a message with the
+/// hash of another's, 2^128 work; two of its own that collide, 2^64 work, harm nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Row)]
+#[row(table = 2, value = u64)]
+pub struct Issued([u8; 16]);
+
+impl Issued {
+    pub fn new(output: &MintOutput) -> Self {
+        let hash = Tagged::new("guildmint/mint/issued")
+            .add([output.denomination.exponent()])
+            .add(output.blinded.0)
+            .finish();
+        let mut prefix = [0; 16];
+        prefix.copy_from_slice(&hash[..16]);
+        Self(prefix)
+    }
+}
+
+/// How many notes of a denomination there were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Row)]
+#[row(table = 3, value = Counts, resident)]
+pub struct Totals(pub Denomination);
+
+/// Running totals of one denomination; `redeemed` is never above `issued`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    pub issued: u64,
+    pub redeemed: u64,
+}
