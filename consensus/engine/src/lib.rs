@@ -1,1 +1,20 @@
 #![doc = include_str!("../README.md")]
+
+mod agreement;
+mod check;
+mod coin;
+mod contribution;
+mod federation;
+pub mod node;
+mod process;
+pub mod rows;
+
+pub use agreement::{Agreement, Message, Step};
+pub use check::Checked;
+#[cfg(feature = "dealer")]
+pub use coin::deal as deal_coin;
+pub use coin::{Coin, CoinError, CoinKeys};
+pub use contribution::{Contribution, EffectiveBatch, Payload, PayloadError, Statement, Vote};
+pub use federation::{Federation, FederationError};
+pub use node::Node;
+pub use process::{Batch, EpochOutput, Stop};

@@ -1,0 +1,293 @@
+//! What clients ask, and when they are answered.
+
+use guildmint_core::{
+    api::{AuditAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
+    ledger::Ledger,
+    limits,
+    module::Reject,
+    DecodeError, Transaction, TxId, Wire,
+};
+use serde_json::Value as Json;
+
+use super::{
+    event::{Action, CheckJob, Reply, Request, Ticket},
+    tasks::{CheckFor, Task},
+    Node,
+};
+use crate::{
+    rows::{LastCertificate, Pooled},
+    Checked,
+};
+
+/// Submissions that are checked as one batch.
+const MAX_BATCHED_SUBMISSIONS: usize = 64;
+
+/// Submissions that may wait for a check. Beyond it clients are told to come again.
+const MAX_WAITING_SUBMISSIONS: usize = 1_024;
+
+/// A client that waits for a transaction to be decided.
+pub(super) struct Waiter {
+    ticket: Ticket,
+    deadline_ms: u64,
+}
+
+impl Node {
+    pub(super) fn on_request(&mut self, ticket: Ticket, request: Request) {
+        if let (Some(why), false) = (&self.halted, matches!(request, Request::Status)) {
+            let problem = Problem::new(
+                503,
+                "halted",
+                format!("this guardian has stopped: {why}"),
+                false,
+            );
+            return self.reply(ticket, Reply::Problem(problem));
+        }
+        match request {
+            Request::Submit(bytes) => self.submit(ticket, &bytes),
+            Request::Transaction { txid, wait_ms } => {
+                let wait_ms = wait_ms.min(limits::MAX_WAIT_SECONDS * 1_000);
+                let deadline_ms = self.now_ms.saturating_add(wait_ms);
+                self.run(Task::Transaction {
+                    ticket,
+                    txid,
+                    deadline_ms,
+                });
+            }
+            Request::Audit => {
+                let answer = self.audit_answer();
+                self.reply(ticket, Reply::Audit(answer));
+            }
+            Request::Status => {
+                let answer = self.status_answer();
+                self.reply(ticket, Reply::Status(answer));
+            }
+            Request::Query { kind, query } => match self.federation.module_of_kind(&kind) {
+                Some((module, _)) => self.run(Task::Query {
+                    ticket,
+                    module,
+                    query,
+                }),
+                None => self.reply(ticket, query_reply(None)),
+            },
+        }
+    }
+
+    fn submit(&mut self, ticket: Ticket, bytes: &[u8]) {
+        let transaction = match Transaction::decode(bytes) {
+            Ok(transaction) => transaction,
+            Err(error) => return self.reply(ticket, Reply::Problem(undecodable(&error))),
+        };
+        let txid = self.federation.txid(&transaction);
+        if self.pool.contains(txid) {
+            return self.answer(ticket, txid, TransactionStatus::Pending);
+        }
+        if self.submissions.len() >= MAX_WAITING_SUBMISSIONS {
+            let busy = Problem::new(503, "busy", "too many submissions at once; try again", true);
+            return self.reply(ticket, Reply::Problem(busy));
+        }
+        self.submissions.push_back((ticket, transaction));
+    }
+
+    /// Has what was submitted while the last check was under way checked as one batch.
+    pub(super) fn check_submissions(&mut self) {
+        if self.checking_submissions || self.submissions.is_empty() {
+            return;
+        }
+        let many = self.submissions.len().min(MAX_BATCHED_SUBMISSIONS);
+        let (tickets, transactions) = self.submissions.drain(..many).unzip();
+        self.checking_submissions = true;
+        let ticket = self.disk.ticket();
+        self.checks.insert(ticket, CheckFor::Submissions(tickets));
+        self.out.push(Action::Check {
+            ticket,
+            job: CheckJob::Each(transactions),
+        });
+    }
+
+    /// A submitted transaction was checked alone. A failure makes no verdict for its id: the same id may come again with
+    /// other signatures (SPEC TX-5).
+    pub(super) fn submission_checked(&mut self, ticket: Ticket, result: Result<Checked, Reject>) {
+        match result {
+            Ok(checked) => {
+                let keys = self.federation.transaction_rows(&checked);
+                let keys = keys.into_iter().filter(|key| !key.is_resident()).collect();
+                self.run_after_loading(Task::DryRun { ticket, checked }, keys);
+            }
+            Err(reject) => {
+                let problem = Problem::new(422, &reject.code, &reject.message, reject.retryable);
+                self.reply(ticket, Reply::Problem(problem));
+            }
+        }
+    }
+
+    /// A submitted transaction was tried on the current state.
+    pub(super) fn tried(&mut self, ticket: Ticket, checked: Checked, verdict: Result<(), Reject>) {
+        let txid = checked.id();
+        let epoch = self.round.epoch;
+        let pooled = verdict.and_then(|()| {
+            let transaction = checked.transaction().clone();
+            self.pool.insert(checked, self.now_ms, epoch)?;
+            Ok(transaction)
+        });
+        match pooled {
+            Ok(transaction) => {
+                self.disk.put(&Pooled(txid), &transaction);
+                let reply = Reply::Transaction(TransactionAnswer {
+                    txid,
+                    status: TransactionStatus::Pending,
+                });
+                self.disk.after_save(Action::Reply { ticket, reply });
+            }
+            Err(reject) if reject.code == "already_accepted" => self.run(Task::Transaction {
+                ticket,
+                txid,
+                deadline_ms: self.now_ms,
+            }),
+            Err(reject) => {
+                self.pool.reject(txid, reject.clone());
+                self.answer(ticket, txid, TransactionStatus::Rejected(reject));
+            }
+        }
+    }
+
+    /// Tells what is known of a transaction that is not accepted, now or when that changes.
+    pub(super) fn answer_or_wait(&mut self, ticket: Ticket, txid: TxId, deadline_ms: u64) {
+        let status = match self.pool.rejection(txid) {
+            _ if self.pool.contains(txid) => TransactionStatus::Pending,
+            Some(reject) => TransactionStatus::Rejected(reject.clone()),
+            None => TransactionStatus::Unknown,
+        };
+        let final_here = matches!(status, TransactionStatus::Rejected(_));
+        if final_here || deadline_ms <= self.now_ms {
+            self.answer(ticket, txid, status);
+        } else {
+            let waiter = Waiter {
+                ticket,
+                deadline_ms,
+            };
+            self.waiters.entry(txid).or_default().push(waiter);
+        }
+    }
+
+    /// A transaction was decided on in an epoch: whoever waits for it is told once that is durable.
+    pub(super) fn decided(&mut self, txid: TxId, verdict: Result<(), Reject>) {
+        if let Err(reject) = verdict {
+            // Another guardian's copy of what was accepted before says nothing new.
+            if reject.code != "already_accepted" {
+                self.pool.reject(txid, reject);
+            }
+        }
+        for waiter in self.waiters.remove(&txid).unwrap_or_default() {
+            self.run(Task::Transaction {
+                ticket: waiter.ticket,
+                txid,
+                deadline_ms: self.now_ms,
+            });
+        }
+    }
+
+    /// Answers those who have waited long enough.
+    pub(super) fn answer_late(&mut self) {
+        let now_ms = self.now_ms;
+        let mut late = Vec::new();
+        self.waiters.retain(|txid, waiters| {
+            waiters.retain(|waiter| {
+                let due = waiter.deadline_ms <= now_ms;
+                if due {
+                    late.push((waiter.ticket, *txid));
+                }
+                !due
+            });
+            !waiters.is_empty()
+        });
+        for (ticket, txid) in late {
+            self.answer_or_wait(ticket, txid, now_ms);
+        }
+    }
+
+    pub(super) fn next_deadline_ms(&self) -> Option<u64> {
+        let waiters = self.waiters.values().flatten();
+        waiters.map(|waiter| waiter.deadline_ms).min()
+    }
+
+    pub(super) fn answer(&mut self, ticket: Ticket, txid: TxId, status: TransactionStatus) {
+        let reply = Reply::Transaction(TransactionAnswer { txid, status });
+        // What an answer tells must be true also after a crash.
+        self.disk.after_save(Action::Reply { ticket, reply });
+    }
+
+    fn reply(&mut self, ticket: Ticket, reply: Reply) {
+        self.out.push(Action::Reply { ticket, reply });
+    }
+
+    fn audit_answer(&self) -> AuditAnswer {
+        let audit = self
+            .federation
+            .audit(&mut Ledger::new(self.disk.resident()));
+        let modules = self
+            .federation
+            .modules()
+            .filter_map(|(id, module)| Some((module.kind().to_owned(), *audit.get(&id)?)))
+            .collect();
+        let assets_msat: u64 = audit.values().map(|audit| audit.assets_msat).sum();
+        let liabilities_msat: u64 = audit.values().map(|audit| audit.liabilities_msat).sum();
+        let committed = self.head.map(|head| head.epoch);
+        AuditAnswer {
+            epoch: committed,
+            assets_msat,
+            liabilities_msat,
+            net_msat: assets_msat.saturating_sub(liabilities_msat),
+            modules,
+            certificate: self
+                .disk
+                .get(&LastCertificate)
+                .filter(|certificate| Some(certificate.result.epoch) == committed),
+        }
+    }
+
+    fn status_answer(&self) -> StatusAnswer {
+        let mut ledger = Ledger::new(self.disk.resident());
+        let behind = self.history.is_behind(self.round.epoch);
+        StatusAnswer {
+            peer: self.me(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            committed: self.head.map(|head| head.epoch),
+            height: self.federation.now(&mut ledger, self.round.epoch).height,
+            pool: self.pool.len(),
+            not_ready: behind.then(|| "catching up with the other guardians".to_owned()),
+            halted: self.halted.clone(),
+        }
+    }
+}
+
+/// The reply to a question to a module; `None` if the module has no such path.
+pub(super) fn query_reply(answer: Option<Result<Json, Reject>>) -> Reply {
+    match answer {
+        Some(Ok(json)) => Reply::Query(json),
+        Some(Err(reject)) => Reply::Problem(Problem::new(
+            422,
+            &reject.code,
+            &reject.message,
+            reject.retryable,
+        )),
+        None => Reply::Problem(Problem::new(
+            404,
+            "not_found",
+            "there is no such path",
+            false,
+        )),
+    }
+}
+
+fn undecodable(error: &DecodeError) -> Problem {
+    let status = match error {
+        DecodeError::TooLong { .. } => 413,
+        _ => 400,
+    };
+    Problem::new(
+        status,
+        "undecodable",
+        format!("the transaction cannot be read: {error}"),
+        false,
+    )
+}

@@ -1,0 +1,331 @@
+//! Epochs from contribution to commit.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use guildmint_core::{
+    ledger::{Key, Ledger, Row, Scope, Space},
+    module::Fault,
+    EpochResult, ModuleId, PayloadHash, Transaction, Wire,
+};
+
+use super::{
+    event::{Action, CheckJob, Topic},
+    round::{log_entry, Arrival, Round},
+    talk::Talk,
+    tasks::{CheckFor, EpochTask, Task},
+    Node,
+};
+use crate::{
+    contribution::{Contribution, EffectiveBatch, Payload, Statement, Vote},
+    process::{Batch, EpochOutput},
+    rows::{Head, LastCertificate, Log, LogEntry, Pooled, Record},
+    Step,
+};
+
+/// The longest that a guardian waits before it joins an epoch in which it has nothing to say, in milliseconds (SPEC EPO-7).
+const MAX_RELUCTANCE_MS: u64 = 10_000;
+
+impl Node {
+    /// Contributes to the open epoch if there is a reason to and it is not too soon.
+    pub(super) fn contribute(&mut self) {
+        let Some(at_ms) = self.contribute_at_ms() else {
+            return;
+        };
+        if at_ms > self.now_ms {
+            return;
+        }
+        let epoch = self.round.epoch;
+        let contribution = Contribution {
+            transactions: self.pool.proposal(self.now_ms, epoch),
+            statement: Statement {
+                votes: self.votes(),
+                tip_height: self.tip_height(),
+            },
+        };
+        let payload = Payload::sign(
+            &contribution,
+            self.me(),
+            epoch,
+            self.session(),
+            &self.identity,
+        );
+        self.contributed_at_ms = Some(self.now_ms);
+        let bytes = Talk::Payload(payload.clone()).encode();
+        self.take_payload(&payload);
+        self.disk.after_save(Action::Broadcast {
+            topic: Topic::Contributions,
+            bytes,
+        });
+        self.process_batch();
+    }
+
+    /// When this guardian contributes; `None` while it has no reason to (SPEC EPO-7).
+    pub(super) fn contribute_at_ms(&mut self) -> Option<u64> {
+        if self.round.processing || self.round.has_contributed(self.me()) {
+            return None;
+        }
+        let floor_ms = u64::from(self.genesis().epoch_floor_ms);
+        let own_reason =
+            self.pool.is_ripe(self.now_ms, self.round.epoch) || !self.votes().is_empty();
+        let wait_ms = if own_reason {
+            floor_ms
+        } else if self.round.has_begun() {
+            let doubled = floor_ms
+                .checked_shl(self.idle_epochs.min(20))
+                .unwrap_or(u64::MAX);
+            doubled.min(MAX_RELUCTANCE_MS).max(floor_ms)
+        } else {
+            return None;
+        };
+        let since_ms = self.contributed_at_ms;
+        Some(since_ms.map_or(self.now_ms, |at_ms| at_ms.saturating_add(wait_ms)))
+    }
+
+    /// What the modules would vote. Computed again only when something has changed.
+    fn votes(&mut self) -> BTreeMap<ModuleId, Vote> {
+        if let Some(votes) = &self.votes {
+            return votes.clone();
+        }
+        let mut agreed = Ledger::new(self.disk.resident());
+        let mut local = Ledger::new(self.disk.resident());
+        let mut votes = BTreeMap::new();
+        for (id, module) in self.federation.modules() {
+            let vote = module.vote(
+                &agreed.view(Scope::module(Space::Agreed, id)),
+                &local.view(Scope::module(Space::Local, id)),
+            );
+            votes.extend(vote.map(|vote| (id, Vote(vote))));
+        }
+        self.votes.insert(votes).clone()
+    }
+
+    fn tip_height(&self) -> Option<u32> {
+        let mut local = Ledger::new(self.disk.resident());
+        self.federation
+            .modules()
+            .filter_map(|(id, module)| {
+                module.tip_height(&local.view(Scope::module(Space::Local, id)))
+            })
+            .max()
+    }
+
+    /// Takes a payload of the open epoch whose signature was verified: logs it, agrees on it, has it checked.
+    pub(super) fn take_payload(&mut self, payload: &Payload) {
+        if let Arrival::New(transactions) = self.round.receive(payload) {
+            let row = self.round.next_log_row();
+            self.disk.put(&row, &log_entry(payload));
+            let step = self.round.agree_on(payload);
+            self.follow(step);
+            self.check_payload(payload.hash(), transactions);
+        }
+    }
+
+    /// The same for one that was read from the log.
+    pub(super) fn replay_payload(&mut self, payload: &Payload) {
+        if payload.author == self.me() {
+            self.contributed_at_ms = Some(self.now_ms);
+        }
+        if let Arrival::New(transactions) = self.round.receive(payload) {
+            let step = self.round.agree_on(payload);
+            self.follow(step);
+            self.check_payload(payload.hash(), transactions);
+        }
+    }
+
+    /// Has the transactions of a payload checked, except those that wait in the pool, byte for byte the same.
+    fn check_payload(&mut self, payload: PayloadHash, transactions: Vec<Transaction>) {
+        let mut known = Vec::new();
+        let mut unknown = Vec::new();
+        for transaction in transactions {
+            let id = self.federation.txid(&transaction);
+            match self.pool.checked(id, &transaction) {
+                Some(checked) => known.push(checked.clone()),
+                None => unknown.push(transaction),
+            }
+        }
+        if unknown.is_empty() {
+            self.round.checked(payload, Some(known));
+            return;
+        }
+        let ticket = self.disk.ticket();
+        self.checks.insert(
+            ticket,
+            CheckFor::Payload {
+                epoch: self.round.epoch,
+                payload,
+                known,
+            },
+        );
+        self.out.push(Action::Check {
+            ticket,
+            job: CheckJob::All(unknown),
+        });
+    }
+
+    /// Takes a frame of a peer's stream: logs it and agrees.
+    pub(super) fn take_frame(&mut self, from: guildmint_core::PeerId, frame: Vec<u8>) {
+        let step = self.round.frame(from, &frame);
+        let row = self.round.next_log_row();
+        self.disk.put(&row, &LogEntry::Frame(from, frame));
+        self.follow(step);
+    }
+
+    /// Passes on what the agreement said. It leaves, by way of the link, once its cause is durable.
+    pub(super) fn follow(&mut self, step: Step) {
+        for message in step.messages {
+            // A frame that is too large or one too many cannot come of an agreement within the limits.
+            let _ = self.link.push(message.encode());
+        }
+        self.report(step.faults);
+    }
+
+    /// Processes the agreed batch once it is complete.
+    pub(super) fn process_batch(&mut self) {
+        if self.round.processing {
+            return;
+        }
+        let Some((batch, spoilt)) = self.round.batch() else {
+            return;
+        };
+        self.report(spoilt.into_iter().map(|peer| Fault {
+            peer,
+            kind: "contribution that cannot be read, or with a transaction that is wrong".into(),
+        }));
+        self.process(batch, None);
+    }
+
+    /// Processes a batch that honest guardians vouch for.
+    pub(super) fn adopt(&mut self, expected: EpochResult, effective: EffectiveBatch) {
+        match self.federation.trust(effective.transactions) {
+            Ok(transactions) => {
+                let batch = Batch {
+                    epoch: effective.epoch,
+                    statements: effective.statements,
+                    transactions,
+                };
+                self.process(batch, Some(expected));
+            }
+            Err(reject) => self.halt(format!(
+                "{} as others agreed on it cannot be processed here: {reject}; this software differs from theirs",
+                expected.epoch
+            )),
+        }
+    }
+
+    fn process(&mut self, batch: Batch, expected: Option<EpochResult>) {
+        self.round.processing = true;
+        let hint = self.federation.rows_hint(&batch);
+        let task = Task::Epoch(EpochTask { batch, expected });
+        self.run_after_loading(task, hint);
+    }
+
+    /// One epoch, one commit.
+    pub(super) fn commit(&mut self, output: EpochOutput, expected: Option<EpochResult>) {
+        let result = output.result;
+        if expected.is_some_and(|expected| expected != result) {
+            return self.halt(format!(
+                "{} has another result here than the one that honest guardians signed",
+                result.epoch
+            ));
+        }
+        let effect = output.effective.has_effect();
+        self.idle_epochs = match effect {
+            true => 0,
+            false => self.idle_epochs.saturating_add(1),
+        };
+        self.save_epoch(&output);
+        self.head = Some(result);
+        let signature = result.sign(self.session(), &self.identity);
+        self.disk.after_save(Action::Broadcast {
+            topic: Topic::Certificates,
+            bytes: Talk::Signature(result, signature).encode(),
+        });
+        for (module, job) in output.jobs {
+            self.disk.after_save(Action::Work { module, job });
+        }
+        self.report(output.faults);
+        self.open_next();
+        let (me, open) = (self.me(), self.round.epoch);
+        self.history.sign(me, result, signature, open);
+        self.compare_results(result.epoch);
+        for (txid, verdict) in output.verdicts {
+            self.decided(txid, verdict);
+        }
+    }
+
+    fn save_epoch(&mut self, output: &EpochOutput) {
+        let result = output.result;
+        let record = Record {
+            result,
+            signature: result.sign(self.session(), &self.identity),
+            statements: output.effective.statements.clone(),
+            transactions: output
+                .effective
+                .transactions
+                .iter()
+                .map(|transaction| self.federation.txid(transaction))
+                .collect(),
+        };
+        self.disk.change(output.agreed.clone());
+        self.disk.put(&Head, &result);
+        self.disk.put(&crate::rows::History(result.epoch), &record);
+        let stale: Vec<Key> = self
+            .disk
+            .scan::<Log>()
+            .into_iter()
+            .filter(|(Log(epoch, _), _)| *epoch <= result.epoch)
+            .map(|(row, _)| row.key(Scope::engine(Space::Local)))
+            .collect();
+        self.disk
+            .change(stale.into_iter().map(|key| (key, None)).collect());
+        for txid in output.verdicts.keys() {
+            if self.pool.remove(*txid) {
+                self.disk.remove(&Pooled(*txid));
+            }
+        }
+    }
+
+    fn open_next(&mut self) {
+        let open = self.round.epoch.next();
+        self.round = Round::new(&self.coin, self.session(), open);
+        self.candidates.clear();
+        self.votes = None;
+        self.history.advance(open, self.now_ms);
+        for payload in self.early.take(open) {
+            self.take_payload(&payload);
+        }
+        for (peer, frames) in self.link.commit(open) {
+            for frame in frames {
+                self.take_frame(peer, frame);
+            }
+        }
+    }
+
+    /// Looks whether t guardians signed the same result of a committed epoch, and whether it is ours (SPEC EPO-3).
+    pub(super) fn compare_results(&mut self, epoch: guildmint_core::Epoch) {
+        let Some(head) = self.head.filter(|head| head.epoch == epoch) else {
+            return;
+        };
+        let Some(certificate) = self.history.certificate(epoch) else {
+            return;
+        };
+        if certificate.result != head {
+            return self.halt(format!(
+                "{} has another result here than the one that {} guardians signed; this database differs from theirs",
+                epoch,
+                certificate.signatures.len()
+            ));
+        }
+        let federation = Arc::clone(&self.federation);
+        let known = self
+            .disk
+            .get(&LastCertificate)
+            .is_some_and(|last| last.result.epoch >= epoch);
+        if !known && certificate.signatures.len() >= federation.quorum().threshold() {
+            let row = LastCertificate.key(Scope::engine(Space::Local));
+            let mut bytes = Vec::new();
+            guildmint_core::encoding::write(&mut bytes, &certificate);
+            self.disk.change_lazily([(row, Some(bytes))].into());
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What goes into a node and what comes out.
+
+use std::collections::BTreeSet;
+
+use guildmint_core::{
+    api::{AuditAnswer, Problem, StatusAnswer, TransactionAnswer},
+    ledger::{Changes, Key},
+    module::{Fault, Query, Reject},
+    ModuleId, PeerId, Transaction, TxId,
+};
+use serde_json::Value as Json;
+
+use crate::Checked;
+
+/// Ties an answer to its question. Tickets of clients are chosen by the shell, all others by the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Something that happens to a node.
+#[derive(Debug)]
+pub enum Event {
+    /// A client asks.
+    Client {
+        /// Names the question; the reply carries it.
+        ticket: Ticket,
+        /// The question.
+        request: Request,
+    },
+    /// A peer, as its connection is authenticated, sent bytes.
+    Peer {
+        /// Who.
+        from: PeerId,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// A connection to a peer was made.
+    Connected(PeerId),
+    /// The outside world has news for a module.
+    World {
+        /// Which module.
+        module: ModuleId,
+        /// The news, in that module's encoding.
+        news: Vec<u8>,
+    },
+    /// Rows that were asked for.
+    Loaded {
+        /// The ticket of the [`Action::Load`].
+        ticket: Ticket,
+        /// Every key that was asked for; `None` where there is no row.
+        rows: Vec<(Key, Option<Vec<u8>>)>,
+    },
+    /// A [`Action::Save`] is durable. Saves finish in the order in which they were asked for.
+    Saved {
+        /// Its ticket.
+        ticket: Ticket,
+    },
+    /// A worker has checked transactions.
+    Checked {
+        /// The ticket of the [`Action::Check`].
+        ticket: Ticket,
+        /// What it found.
+        result: CheckResult,
+    },
+    /// Time has passed.
+    Time,
+}
+
+/// Something that a node wants done. Actions are to be carried out in their order; loads and saves by one store that keeps
+/// that order too.
+#[derive(Debug)]
+pub enum Action {
+    /// Read rows.
+    Load {
+        /// For the [`Event::Loaded`].
+        ticket: Ticket,
+        /// Which.
+        keys: BTreeSet<Key>,
+    },
+    /// Write rows, all or nothing, durably.
+    Save {
+        /// For the [`Event::Saved`].
+        ticket: Ticket,
+        /// Which.
+        changes: Changes,
+    },
+    /// Send bytes to one peer. May be lost.
+    Send {
+        /// To whom.
+        to: PeerId,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Send bytes to all peers, by way of others where there is no connection. May be lost.
+    Broadcast {
+        /// What it is about.
+        topic: Topic,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Answer a client.
+    Reply {
+        /// The question.
+        ticket: Ticket,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Let a worker check transactions.
+    Check {
+        /// For the [`Event::Checked`].
+        ticket: Ticket,
+        /// What to check.
+        job: CheckJob,
+    },
+    /// Ask the outside world for something, on behalf of a module. May be asked twice.
+    Work {
+        /// Which module.
+        module: ModuleId,
+        /// What, in that module's encoding.
+        job: Vec<u8>,
+    },
+    /// Send [`Event::Time`] at this time or soon after; replaces earlier wishes.
+    WakeAt {
+        /// Milliseconds, on the clock that events carry.
+        at_ms: u64,
+    },
+    /// Tell the operator that a guardian misbehaved.
+    Report(Fault),
+    /// Stop for good, and tell the operator why: an invariant is broken.
+    Halt {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a broadcast is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// Contributions to epochs.
+    Contributions,
+    /// Signatures on the results of epochs.
+    Certificates,
+}
+
+/// Transactions to check alone.
+#[derive(Debug, Clone)]
+pub enum CheckJob {
+    /// Each for itself.
+    Each(Vec<Transaction>),
+    /// All of one contribution: one that is wrong spoils all.
+    All(Vec<Transaction>),
+}
+
+/// What a check found.
+#[derive(Debug, Clone)]
+pub enum CheckResult {
+    /// For [`CheckJob::Each`].
+    Each(Vec<Result<Checked, Reject>>),
+    /// For [`CheckJob::All`].
+    All(Result<Vec<Checked>, Reject>),
+}
+
+impl crate::Federation {
+    /// Does a check: pure, slow, and meant for a worker.
+    #[must_use]
+    pub fn check(&self, job: CheckJob) -> CheckResult {
+        match job {
+            CheckJob::Each(transactions) => CheckResult::Each(self.check_each(transactions)),
+            CheckJob::All(transactions) => CheckResult::All(self.check_all(transactions)),
+        }
+    }
+}
+
+/// A client's question.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// Take this transaction, in its canonical encoding.
+    Submit(Vec<u8>),
+    /// What became of a transaction? Answered at once unless it is pending.
+    Transaction {
+        /// Which.
+        txid: TxId,
+        /// How long to wait for a change while it is pending or unknown, in milliseconds.
+        wait_ms: u64,
+    },
+    /// The balance sheet.
+    Audit,
+    /// How is this guardian?
+    Status,
+    /// A question to a module.
+    Query {
+        /// The module's kind.
+        kind: String,
+        /// The question.
+        query: Query,
+    },
+}
+
+/// An answer to a client.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// To [`Request::Submit`] and [`Request::Transaction`].
+    Transaction(TransactionAnswer),
+    /// To [`Request::Audit`].
+    Audit(AuditAnswer),
+    /// To [`Request::Status`].
+    Status(StatusAnswer),
+    /// To [`Request::Query`].
+    Query(Json),
+    /// To anything: it cannot be answered.
+    Problem(Problem),
+}

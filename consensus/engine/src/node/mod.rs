@@ -1,0 +1,330 @@
+//! One guardian as one value: events in, actions out (architecture: the guardian as a value).
+//!
+//! A [`Node`] does no I/O, reads no clock and draws no randomness. The shell around it carries out its [`Action`]s in order and
+//! brings it [`Event`]s; the simulator does the same with simulated time, so a seed replays a whole federation.
+
+mod clients;
+mod disk;
+mod epochs;
+mod event;
+mod history;
+mod peers;
+mod pool;
+mod round;
+mod talk;
+mod tasks;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use guildmint_core::{
+    ledger::{Ledger, Memory, Scope, Space},
+    module::{Audit, Fault},
+    Epoch, EpochResult, GenesisConfig, IdentityKey, ModuleId, PeerId, SessionId, Transaction, TxId,
+};
+use guildmint_link::Link;
+use thiserror::Error;
+
+pub use event::{Action, CheckJob, CheckResult, Event, Reply, Request, Ticket, Topic};
+
+use crate::{
+    contribution::{Payload, Vote},
+    rows::{Head, Log, LogEntry, Pooled},
+    Coin, Federation,
+};
+use disk::Disk;
+use history::{History, GENESIS};
+use pool::Pool;
+use round::{Early, Round};
+use tasks::{CheckFor, Loaded, Task};
+
+/// One guardian.
+pub struct Node {
+    federation: Arc<Federation>,
+    coin: Coin,
+    identity: IdentityKey,
+    now_ms: u64,
+    out: Vec<Action>,
+
+    disk: Disk,
+    link: Link,
+    round: Round,
+    early: Early,
+    pool: Pool,
+    history: History,
+    /// Whole batches from peers that nobody honest has vouched for yet.
+    candidates: Vec<(EpochResult, crate::EffectiveBatch)>,
+    head: Option<EpochResult>,
+
+    tasks: BTreeMap<Ticket, (Task, Loaded)>,
+    serving: BTreeSet<PeerId>,
+    checks: BTreeMap<Ticket, CheckFor>,
+    submissions: VecDeque<(Ticket, Transaction)>,
+    checking_submissions: bool,
+    waiters: BTreeMap<TxId, Vec<clients::Waiter>>,
+
+    /// What the modules would vote now, if nothing has changed since it was computed.
+    votes: Option<BTreeMap<ModuleId, Vote>>,
+    /// When this guardian last contributed, in milliseconds.
+    contributed_at_ms: Option<u64>,
+    /// Epochs in a row that changed nothing.
+    idle_epochs: u32,
+    halted: Option<String>,
+}
+
+/// Why a node cannot start.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StartError {
+    /// A row that was stored does not decode.
+    #[error("the database is damaged; restore this guardian's backup and let it catch up")]
+    Damaged,
+    /// The identity key is another's.
+    #[error("the identity key is that of no guardian, or of another than {0}")]
+    OtherIdentity(PeerId),
+}
+
+impl Node {
+    /// A guardian with the resident rows that its store holds, at a time in milliseconds on any monotone clock. Returns what
+    /// is to be done first.
+    ///
+    /// # Errors
+    /// If the rows are damaged or the identity key is another's.
+    pub fn start(
+        federation: Arc<Federation>,
+        coin: Coin,
+        identity: IdentityKey,
+        resident: Memory,
+        now_ms: u64,
+    ) -> Result<(Self, Vec<Action>), StartError> {
+        let me = coin.me();
+        if federation.genesis().identity(me) != Some(&identity.public()) {
+            return Err(StartError::OtherIdentity(me));
+        }
+        let disk = Disk::new(resident);
+        let head = disk.get(&Head);
+        let open = head.map_or(Epoch(0), |head| head.epoch.next());
+        let session = federation.genesis().session;
+        let quorum = federation.quorum();
+        let mut node = Self {
+            now_ms,
+            out: Vec::new(),
+            link: Link::new(me, quorum, open),
+            round: Round::new(&coin, session, open),
+            early: Early::default(),
+            pool: Pool::new(me, quorum),
+            history: History::new(quorum),
+            candidates: Vec::new(),
+            head,
+            tasks: BTreeMap::new(),
+            serving: BTreeSet::new(),
+            checks: BTreeMap::new(),
+            submissions: VecDeque::new(),
+            checking_submissions: false,
+            waiters: BTreeMap::new(),
+            votes: None,
+            contributed_at_ms: None,
+            idle_epochs: 0,
+            halted: None,
+            federation,
+            coin,
+            identity,
+            disk,
+        };
+        node.replay()?;
+        node.restore_pool();
+        node.resume_jobs();
+        node.proceed();
+        let actions = std::mem::take(&mut node.out);
+        Ok((node, actions))
+    }
+
+    /// Takes an event, at a time in milliseconds, and says what is to be done.
+    #[must_use]
+    pub fn handle(&mut self, now_ms: u64, event: Event) -> Vec<Action> {
+        self.now_ms = self.now_ms.max(now_ms);
+        match event {
+            Event::Client { ticket, request } => self.on_request(ticket, request),
+            _ if self.halted.is_some() => {}
+            Event::Peer { from, bytes } => self.on_peer(from, &bytes),
+            Event::Connected(peer) => self.greet(peer),
+            Event::World { module, news } => self.on_news(module, &news),
+            Event::Loaded { ticket, rows } => self.on_loaded(ticket, rows),
+            Event::Saved { ticket } => self.disk.saved(ticket, &mut self.out),
+            Event::Checked { ticket, result } => self.on_checked(ticket, result),
+            Event::Time => {}
+        }
+        if self.halted.is_none() {
+            self.proceed();
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    /// Which guardian this is.
+    #[must_use]
+    pub fn me(&self) -> PeerId {
+        self.coin.me()
+    }
+
+    /// The result of the last committed epoch.
+    #[must_use]
+    pub fn head(&self) -> Option<EpochResult> {
+        self.head
+    }
+
+    /// The epoch under way.
+    #[must_use]
+    pub fn open_epoch(&self) -> Epoch {
+        self.round.epoch
+    }
+
+    /// Guardians whose contributions to the open epoch are undecided, if it has begun: who holds it up.
+    #[must_use]
+    pub fn undecided(&self) -> Vec<PeerId> {
+        match self.round.has_begun() {
+            true => self.round.undecided(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Transactions that wait for an epoch.
+    #[must_use]
+    pub fn pool_size(&self) -> usize {
+        self.pool.len()
+    }
+
+    /// Why it has stopped for good, if it has.
+    #[must_use]
+    pub fn halted(&self) -> Option<&str> {
+        self.halted.as_deref()
+    }
+
+    /// The balance sheet, module by module.
+    #[must_use]
+    pub fn audit(&self) -> BTreeMap<ModuleId, Audit> {
+        self.federation
+            .audit(&mut Ledger::new(self.disk.resident()))
+    }
+
+    fn genesis(&self) -> &GenesisConfig {
+        self.federation.genesis()
+    }
+
+    fn session(&self) -> SessionId {
+        self.genesis().session
+    }
+
+    /// Rebuilds the open epoch's agreement from the log: the same inputs in the same order.
+    fn replay(&mut self) -> Result<(), StartError> {
+        let open = self.round.epoch;
+        for (Log(epoch, _), entry) in self.disk.scan::<Log>() {
+            if epoch != open {
+                continue;
+            }
+            let _ = self.round.next_log_row();
+            match entry {
+                LogEntry::Payload(bytes) => {
+                    let payload: Payload =
+                        guildmint_core::Wire::decode(&bytes).map_err(|_| StartError::Damaged)?;
+                    self.replay_payload(&payload);
+                }
+                LogEntry::Frame(from, frame) => {
+                    self.link.restore(from);
+                    let step = self.round.frame(from, &frame);
+                    self.follow(step);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the pooled transactions checked again: what is stored is not proof.
+    fn restore_pool(&mut self) {
+        let pooled = self.disk.scan::<Pooled>();
+        if pooled.is_empty() {
+            return;
+        }
+        let transactions = pooled.into_iter().map(|(_, transaction)| transaction);
+        let ticket = self.disk.ticket();
+        self.checks.insert(ticket, CheckFor::Pool);
+        self.out.push(Action::Check {
+            ticket,
+            job: CheckJob::Each(transactions.collect()),
+        });
+    }
+
+    fn resume_jobs(&mut self) {
+        let federation = Arc::clone(&self.federation);
+        for (module, dynamic) in federation.modules() {
+            let mut agreed = Ledger::new(self.disk.resident());
+            let mut local = Ledger::new(self.disk.resident());
+            let jobs = dynamic.resume(
+                &agreed.view(Scope::module(Space::Agreed, module)),
+                &local.view(Scope::module(Space::Local, module)),
+            );
+            let work = |job| Action::Work { module, job };
+            self.out.extend(jobs.into_iter().map(work));
+        }
+    }
+
+    fn on_news(&mut self, module: ModuleId, news: &[u8]) {
+        let federation = Arc::clone(&self.federation);
+        let Ok(dynamic) = federation.module(module) else {
+            return;
+        };
+        let mut ledger = Ledger::new(self.disk.resident());
+        let scope = Scope::module(Space::Local, module);
+        if dynamic.sighted(&mut ledger.view(scope), news).is_ok() {
+            let changes = ledger.finish().unwrap_or_default();
+            self.disk.change_lazily(changes);
+            self.votes = None;
+        }
+    }
+
+    /// Whatever is due: called after each event.
+    fn proceed(&mut self) {
+        self.process_batch();
+        self.contribute();
+        self.ask_for_payloads();
+        self.ask_for_history();
+        self.check_submissions();
+        self.answer_late();
+        self.speak();
+        self.disk.flush(&mut self.out);
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        let times = [
+            self.contribute_at_ms(),
+            self.pool
+                .next_ripe_ms()
+                .filter(|_| !self.round.has_contributed(self.me())),
+            self.round.next_wake_ms(),
+            self.history.next_wake_ms(),
+            self.link.next_wake_ms(),
+            self.next_deadline_ms(),
+        ];
+        let later = |at_ms: &u64| *at_ms > self.now_ms;
+        let due = times.into_iter().flatten();
+        // What is due already waits for something else than time.
+        if let Some(at_ms) = due.filter(later).min() {
+            self.out.push(Action::WakeAt { at_ms });
+        }
+    }
+
+    fn halt(&mut self, why: String) {
+        self.halted = Some(why.clone());
+        self.out.clear();
+        self.out.push(Action::Halt { why });
+    }
+
+    fn report(&mut self, faults: impl IntoIterator<Item = Fault>) {
+        self.out.extend(faults.into_iter().map(Action::Report));
+    }
+
+    fn previous(&self) -> guildmint_core::Digest {
+        self.head.map_or(GENESIS, |head| head.digest)
+    }
+}

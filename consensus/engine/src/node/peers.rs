@@ -1,0 +1,194 @@
+//! What peers say, and what is said to them.
+
+use guildmint_core::{module::Fault, PeerId, Wire};
+
+use super::{
+    event::Action,
+    history::Progress,
+    round,
+    talk::{Chunk, Talk},
+    tasks::Task,
+    Node,
+};
+use crate::contribution::Payload;
+
+impl Node {
+    /// Takes bytes from a peer. Whatever they are, they are the peer's fault, not ours (SPEC EPO-2).
+    pub(super) fn on_peer(&mut self, from: PeerId, bytes: &[u8]) {
+        if from == self.me() || !self.federation.quorum().contains(from) {
+            return;
+        }
+        match Talk::decode(bytes) {
+            Ok(Talk::Payload(payload)) => self.on_payload(from, payload),
+            Ok(Talk::Link(packet)) => self.on_packet(from, packet),
+            Ok(Talk::WantPayload(epoch, hash)) => {
+                let payload = self.round.payload(hash).cloned();
+                if let Some(payload) = payload.filter(|_| epoch == self.round.epoch) {
+                    self.send(from, &Talk::Payload(payload));
+                }
+            }
+            Ok(Talk::Signature(result, signature)) => {
+                if self.is_signed(from, &result, &signature) {
+                    let open = self.round.epoch;
+                    self.history.sign(from, result, signature, open);
+                    self.history
+                        .peer_committed(from, result.epoch, open, self.now_ms);
+                    self.compare_results(result.epoch);
+                    self.adopt_candidate();
+                }
+            }
+            Ok(Talk::WantHistory(epoch, offset)) => {
+                if epoch < self.round.epoch && self.serving.insert(from) {
+                    self.run(Task::Serve {
+                        to: from,
+                        epoch,
+                        offset,
+                    });
+                }
+            }
+            Ok(Talk::History(chunk)) => self.on_history(from, chunk),
+            Err(error) => self.blame(from, format!("message cannot be read: {error}")),
+        }
+    }
+
+    /// A connection was made: both sides tell where they stand.
+    pub(super) fn greet(&mut self, peer: PeerId) {
+        let status = Talk::Link(self.link.status(true));
+        self.send(peer, &status);
+    }
+
+    fn on_payload(&mut self, from: PeerId, payload: Payload) {
+        let open = self.round.epoch;
+        if payload.epoch < open || payload.author == self.me() {
+            return;
+        }
+        // Anyone may pass a payload on, so a wrong one is the fault of who sent it.
+        if let Err(error) = round::verify(&payload, self.genesis()) {
+            return self.blame(from, error);
+        }
+        if payload.epoch > open {
+            self.early.keep(open, payload);
+        } else {
+            self.take_payload(&payload);
+        }
+    }
+
+    fn on_packet(&mut self, from: PeerId, packet: guildmint_link::Packet) {
+        let output = self.link.handle(from, packet, self.now_ms);
+        for frame in output.deliver {
+            self.take_frame(from, frame);
+        }
+        for reply in output.reply {
+            self.send(from, &Talk::Link(reply));
+        }
+        if let Some(epoch) = output.peer_ahead {
+            let open = self.round.epoch;
+            self.history.peer_committed(from, epoch, open, self.now_ms);
+        }
+        if let Some(fault) = output.fault {
+            self.blame(from, fault.to_string());
+        }
+    }
+
+    fn on_history(&mut self, from: PeerId, chunk: Chunk) {
+        if !self.is_signed(from, &chunk.result, &chunk.signature) {
+            return;
+        }
+        let open = self.round.epoch;
+        let (result, signature) = (chunk.result, chunk.signature);
+        self.history.sign(from, result, signature, open);
+        match self.history.chunk(from, chunk, open) {
+            Progress::More(offset) => self.send(from, &Talk::WantHistory(open, offset)),
+            Progress::Complete(batch) => {
+                if self.candidates.len() < self.federation.quorum().guardians() {
+                    self.candidates.push((result, *batch));
+                }
+            }
+            // An answer that comes late is no fault.
+            Progress::Useless(_) if result.epoch < open => {}
+            Progress::Useless(why) => self.blame(from, why.to_owned()),
+        }
+        self.adopt_candidate();
+    }
+
+    /// Processes a downloaded batch as soon as f + 1 guardians signed its result (SPEC EPO-4).
+    fn adopt_candidate(&mut self) {
+        if self.round.processing {
+            return;
+        }
+        let Some(vouched) = self.history.vouched(self.round.epoch) else {
+            return;
+        };
+        let fits = |(result, _): &(guildmint_core::EpochResult, _)| *result == vouched;
+        if let Some(place) = self.candidates.iter().position(fits) {
+            let (result, batch) = self.candidates.swap_remove(place);
+            self.adopt(result, batch);
+        }
+    }
+
+    fn is_signed(
+        &mut self,
+        by: PeerId,
+        result: &guildmint_core::EpochResult,
+        signature: &guildmint_core::IdentitySignature,
+    ) -> bool {
+        let hash = result.hash(self.session());
+        let identity = self.genesis().identity(by);
+        let signed = identity.is_some_and(|identity| identity.verify(&hash, signature).is_ok());
+        if !signed {
+            self.blame(by, "signature on an epoch's result is wrong".into());
+        }
+        signed
+    }
+
+    pub(super) fn ask_for_payloads(&mut self) {
+        let epoch = self.round.epoch;
+        for (whom, _, hash) in self.round.due_payloads(self.now_ms) {
+            let question = Talk::WantPayload(epoch, hash);
+            match whom {
+                Some(author) => self.send(author, &question),
+                None => self.send_all(&question),
+            }
+        }
+    }
+
+    pub(super) fn ask_for_history(&mut self) {
+        if self.round.processing {
+            return;
+        }
+        let open = self.round.epoch;
+        for peer in self.history.due(open, self.now_ms) {
+            self.send(peer, &Talk::WantHistory(open, 0));
+        }
+    }
+
+    /// Lets the link say what it has to.
+    pub(super) fn speak(&mut self) {
+        for packet in self.link.flush() {
+            self.send_all(&Talk::Link(packet));
+        }
+        for (peer, packet) in self.link.tick(self.now_ms) {
+            self.send(peer, &Talk::Link(packet));
+        }
+    }
+
+    pub(super) fn send(&mut self, to: PeerId, talk: &Talk) {
+        if to != self.me() {
+            let bytes = talk.encode();
+            self.disk.after_save(Action::Send { to, bytes });
+        }
+    }
+
+    fn send_all(&mut self, talk: &Talk) {
+        let bytes = talk.encode();
+        let me = self.me();
+        for to in self.federation.quorum().peers().filter(|to| *to != me) {
+            let bytes = bytes.clone();
+            self.disk.after_save(Action::Send { to, bytes });
+        }
+    }
+
+    pub(super) fn blame(&mut self, peer: PeerId, kind: String) {
+        self.report([Fault { peer, kind }]);
+    }
+}

@@ -1,0 +1,46 @@
+//! What guardians say to each other.
+
+use guildmint_core::{
+    encoding::hex_bytes, limits, Epoch, EpochResult, IdentitySignature, PayloadHash, Wire,
+};
+use guildmint_link::Packet;
+use serde::{Deserialize, Serialize};
+
+use crate::contribution::Payload;
+
+/// Bytes of history in one answer.
+pub(super) const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// A message from one guardian to another, or to all.
+#[derive(Debug, Clone, Serialize, Deserialize, Wire)]
+#[wire(version = 1, max_bytes = limits::MAX_PACKET_BYTES)]
+pub(super) enum Talk {
+    /// A contribution to an epoch: gossiped, or sent to who asked.
+    Payload(Payload),
+    /// The reliable stream of agreement messages.
+    Link(Packet),
+    /// Asks for a payload that has not come.
+    WantPayload(Epoch, PayloadHash),
+    /// The sender's signature on the result of an epoch: gossiped.
+    Signature(EpochResult, IdentitySignature),
+    /// Asks for the history of an epoch, from a byte on.
+    WantHistory(Epoch, u64),
+    /// A part of the history of an epoch.
+    History(Chunk),
+}
+
+/// A part of an epoch's effective batch, with what the sender signed about it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Chunk {
+    /// What the sender signed.
+    pub(super) result: EpochResult,
+    /// Its signature.
+    pub(super) signature: IdentitySignature,
+    /// How many bytes the encoded batch has.
+    pub(super) total: u64,
+    /// Where these bytes begin in it.
+    pub(super) offset: u64,
+    /// Some of its bytes.
+    #[serde(with = "hex_bytes")]
+    pub(super) bytes: Vec<u8>,
+}

@@ -1,0 +1,324 @@
+//! Computations that may need rows from the store: they run, name what they lack, and run again once it is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use guildmint_core::{
+    ledger::{Base, Key, Ledger, Obstacle, Scope, Space},
+    module::Query,
+    Epoch, EpochResult, ModuleId, PayloadHash, PeerId, Transaction, TxId, Wire,
+};
+
+use super::{
+    event::{Action, CheckResult, Ticket},
+    talk::{Chunk, Talk, CHUNK_BYTES},
+    Node,
+};
+use crate::{
+    contribution::EffectiveBatch,
+    process::{Batch, Stop},
+    rows::{Accepted, History, Pooled},
+    Checked, Federation,
+};
+
+/// Rows that were loaded for a task; `None` where there is none.
+pub(super) type Loaded = BTreeMap<Key, Option<Vec<u8>>>;
+
+/// A computation that reads rows.
+pub(super) enum Task {
+    /// Process an epoch and commit it.
+    Epoch(EpochTask),
+    /// Try a submitted transaction before it is pooled.
+    DryRun { ticket: Ticket, checked: Checked },
+    /// Tell a client what became of a transaction.
+    Transaction {
+        ticket: Ticket,
+        txid: TxId,
+        deadline_ms: u64,
+    },
+    /// Answer a client's question to a module.
+    Query {
+        ticket: Ticket,
+        module: ModuleId,
+        query: Query,
+    },
+    /// Send a peer a part of an epoch's history.
+    Serve {
+        to: PeerId,
+        epoch: Epoch,
+        offset: u64,
+    },
+}
+
+/// An epoch to be processed.
+pub(super) struct EpochTask {
+    pub(super) batch: Batch,
+    /// What honest guardians signed, if it was agreed without us.
+    pub(super) expected: Option<EpochResult>,
+}
+
+/// What transactions were checked for.
+pub(super) enum CheckFor {
+    /// Clients wait for an answer.
+    Submissions(Vec<Ticket>),
+    /// They are in a payload of the open epoch.
+    Payload {
+        epoch: Epoch,
+        payload: PayloadHash,
+        /// Transactions of it that needed no check.
+        known: Vec<Checked>,
+    },
+    /// They waited in the pool before a restart.
+    Pool,
+}
+
+impl Node {
+    /// Runs a task.
+    pub(super) fn run(&mut self, task: Task) {
+        self.attempt(task, Loaded::new());
+    }
+
+    /// Runs a task after loading rows that it will surely read.
+    pub(super) fn run_after_loading(&mut self, task: Task, keys: BTreeSet<Key>) {
+        if keys.is_empty() {
+            self.run(task);
+        } else {
+            self.load(task, Loaded::new(), keys);
+        }
+    }
+
+    pub(super) fn on_loaded(&mut self, ticket: Ticket, rows: Vec<(Key, Option<Vec<u8>>)>) {
+        if let Some((task, mut loaded)) = self.tasks.remove(&ticket) {
+            loaded.extend(rows);
+            self.attempt(task, loaded);
+        }
+    }
+
+    fn load(&mut self, task: Task, loaded: Loaded, keys: BTreeSet<Key>) {
+        let ticket = self.disk.ticket();
+        self.tasks.insert(ticket, (task, loaded));
+        self.out.push(Action::Load { ticket, keys });
+    }
+
+    /// Runs a task with the rows that are known; loads what it lacks.
+    fn attempt(&mut self, task: Task, loaded: Loaded) {
+        let attempt = match &task {
+            Task::Epoch(epoch) => self.attempt_epoch(epoch, &loaded),
+            Task::DryRun { ticket, checked } => self.attempt_dry_run(*ticket, checked, &loaded),
+            Task::Transaction {
+                ticket,
+                txid,
+                deadline_ms,
+            } => self.attempt_transaction(*ticket, *txid, *deadline_ms, &loaded),
+            Task::Query {
+                ticket,
+                module,
+                query,
+            } => self.attempt_query(*ticket, *module, query, &loaded),
+            Task::Serve { to, epoch, offset } => self.attempt_serve(*to, *epoch, *offset, &loaded),
+        };
+        match attempt {
+            Ok(()) => {}
+            Err(Obstacle::Missing(keys)) => self.load(task, loaded, keys),
+            Err(Obstacle::Corrupt(key)) => self.halt(format!(
+                "the database is damaged at row {:02x?}; restore this guardian's backup and let it catch up",
+                key.0
+            )),
+        }
+    }
+
+    fn attempt_epoch(&mut self, task: &EpochTask, loaded: &Loaded) -> Result<(), Obstacle> {
+        if task.batch.epoch != self.round.epoch {
+            return Ok(());
+        }
+        let known = self.disk.known(loaded);
+        let processed = self
+            .federation
+            .process_epoch(&known, self.previous(), &task.batch);
+        match processed {
+            Ok(output) => self.commit(output, task.expected),
+            Err(Stop::Missing(keys)) => return Err(Obstacle::Missing(keys)),
+            Err(Stop::Corrupt(key)) => return Err(Obstacle::Corrupt(key)),
+            Err(Stop::Insolvent {
+                assets_msat,
+                liabilities_msat,
+            }) => self.halt(format!(
+                "{} would leave {liabilities_msat} msat owed against {assets_msat} msat owned; nothing of it was committed",
+                task.batch.epoch
+            )),
+        }
+        Ok(())
+    }
+
+    fn attempt_dry_run(
+        &mut self,
+        ticket: Ticket,
+        checked: &Checked,
+        loaded: &Loaded,
+    ) -> Result<(), Obstacle> {
+        let epoch = self.round.epoch;
+        let verdict = read(&self.disk.known(loaded), |ledger| {
+            let at = self.federation.now(ledger, epoch);
+            self.federation.dry_run(ledger, checked, at)
+        })?;
+        self.tried(ticket, checked.clone(), verdict);
+        Ok(())
+    }
+
+    fn attempt_transaction(
+        &mut self,
+        ticket: Ticket,
+        txid: TxId,
+        deadline_ms: u64,
+        loaded: &Loaded,
+    ) -> Result<(), Obstacle> {
+        let accepted = read(&self.disk.known(loaded), |ledger| {
+            accepted(&self.federation, ledger, txid)
+        })?;
+        match accepted {
+            Some(status) => self.answer(ticket, txid, status),
+            None => self.answer_or_wait(ticket, txid, deadline_ms),
+        }
+        Ok(())
+    }
+
+    fn attempt_query(
+        &mut self,
+        ticket: Ticket,
+        module: ModuleId,
+        query: &Query,
+        loaded: &Loaded,
+    ) -> Result<(), Obstacle> {
+        let known = self.disk.known(loaded);
+        let mut local = Ledger::new(&known);
+        let answer = read(&known, |agreed| {
+            let agreed = agreed.view(Scope::module(Space::Agreed, module));
+            let local = local.view(Scope::module(Space::Local, module));
+            let module = self.federation.module(module).ok()?;
+            module.query(&agreed, &local, query)
+        })?;
+        local.finish()?;
+        let reply = super::clients::query_reply(answer);
+        self.out.push(Action::Reply { ticket, reply });
+        Ok(())
+    }
+
+    fn attempt_serve(
+        &mut self,
+        to: PeerId,
+        epoch: Epoch,
+        offset: u64,
+        loaded: &Loaded,
+    ) -> Result<(), Obstacle> {
+        let chunk = read(&self.disk.known(loaded), |ledger| {
+            chunk(ledger, epoch, offset)
+        })?;
+        self.serving.remove(&to);
+        if let Some(chunk) = chunk {
+            self.send(to, &Talk::History(chunk));
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_checked(&mut self, ticket: Ticket, result: CheckResult) {
+        let Some(check) = self.checks.remove(&ticket) else {
+            return;
+        };
+        match (check, result) {
+            (CheckFor::Submissions(tickets), CheckResult::Each(results)) => {
+                self.checking_submissions = false;
+                for (ticket, result) in tickets.into_iter().zip(results) {
+                    self.submission_checked(ticket, result);
+                }
+            }
+            (
+                CheckFor::Payload {
+                    epoch,
+                    payload,
+                    mut known,
+                },
+                CheckResult::All(result),
+            ) if epoch == self.round.epoch => {
+                let checked = result.ok().map(|checked| {
+                    known.extend(checked);
+                    known
+                });
+                self.round.checked(payload, checked);
+            }
+            (CheckFor::Pool, CheckResult::Each(results)) => {
+                let epoch = self.round.epoch;
+                for checked in results.into_iter().flatten() {
+                    // What waited before has waited long enough.
+                    let since_ms = self.now_ms.saturating_sub(1_000);
+                    let id = checked.id();
+                    if self.pool.insert(checked, since_ms, epoch).is_err() {
+                        self.disk.remove(&Pooled(id));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Reads rows without changing any.
+fn read<T>(base: &dyn Base, what: impl FnOnce(&mut Ledger<'_>) -> T) -> Result<T, Obstacle> {
+    let mut ledger = Ledger::new(base);
+    let value = what(&mut ledger);
+    ledger.finish().map(|_| value)
+}
+
+/// What the owner of an accepted transaction is told.
+fn accepted(
+    federation: &Federation,
+    ledger: &mut Ledger<'_>,
+    txid: TxId,
+) -> Option<guildmint_core::api::TransactionStatus> {
+    let row = ledger
+        .view(Scope::engine(Space::Agreed))
+        .get(&Accepted(txid))?;
+    let outcomes = (0_u16..)
+        .zip(&row.transaction.outputs)
+        .map(|(index, output)| {
+            let module = federation.module(output.module).ok()?;
+            let view = ledger.view(Scope::module(Space::Agreed, output.module));
+            let out_point = guildmint_core::OutPoint { txid, index };
+            module.outcome(&view, &output.bytes, out_point, None)
+        })
+        .map(Option::unwrap_or_default)
+        .collect();
+    Some(guildmint_core::api::TransactionStatus::Accepted {
+        epoch: row.epoch,
+        outcomes,
+    })
+}
+
+/// A part of an epoch's effective batch, put together from its record and its transactions.
+fn chunk(ledger: &mut Ledger<'_>, epoch: Epoch, offset: u64) -> Option<Chunk> {
+    let record = ledger
+        .view(Scope::engine(Space::Local))
+        .get(&History(epoch))?;
+    let agreed = ledger.view(Scope::engine(Space::Agreed));
+    // All are looked up even if one is not loaded, so that one more load suffices.
+    let transactions: Vec<Option<Transaction>> = record
+        .transactions
+        .iter()
+        .map(|txid| Some(agreed.get(&Accepted(*txid))?.transaction))
+        .collect();
+    let batch = EffectiveBatch {
+        epoch,
+        statements: record.statements,
+        transactions: transactions.into_iter().collect::<Option<_>>()?,
+    };
+    let bytes = batch.encode();
+    let start = usize::try_from(offset)
+        .ok()
+        .filter(|at| *at < bytes.len())?;
+    let end = bytes.len().min(start.saturating_add(CHUNK_BYTES));
+    Some(Chunk {
+        result: record.result,
+        signature: record.signature,
+        total: bytes.len() as u64,
+        offset,
+        bytes: bytes[start..end].to_vec(),
+    })
+}
