@@ -310,9 +310,8 @@ impl Link {
 
     /// Whether an epoch is under way, here or, as we have reason to think, elsewhere.
     fn is_active(&self) -> bool {
-        let open = self.open;
-        let active = |peer: &Inbox| peer.is_active(open) || peer.committed >= Some(open);
-        self.outbox.holds(open) || self.peers.values().any(active)
+        let heard = self.peers.values().any(|peer| peer.is_active(self.open));
+        heard || self.outbox.holds(self.open) || self.is_behind()
     }
 
     /// While an epoch is under way there is always a status to come.

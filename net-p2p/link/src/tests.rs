@@ -141,6 +141,27 @@ fn a_peer_beyond_our_epoch_is_ahead() {
 }
 
 #[test]
+fn who_hears_of_a_later_epoch_only_asks_what_it_missed() {
+    let mut link = link(A, 2, 0);
+    assert!(link.handle(B, frames(1, 0, &[b"a"]), 0).deliver.is_empty());
+    let asked = link.tick(link.next_wake_ms().unwrap());
+    assert!(asked.len() == 1 && status_of(&asked[0].1).please_reply);
+}
+
+#[test]
+fn who_speaks_in_the_next_epoch_needs_no_reminder() {
+    let mut link = link(A, 2, 0);
+    let _none_early = link.commit(Epoch(1));
+    let _ = link.handle(B, frames(1, 0, &[b"a"]), 0);
+    let _none_early = link.commit(Epoch(2));
+    let _ = link.handle(B, frames(2, 0, &[b"a"]), 0);
+    assert!(link
+        .peers
+        .values()
+        .all(|peer| peer.committed == link.committed()));
+}
+
+#[test]
 fn frames_of_the_next_epochs_wait_for_them() {
     let mut link = link(A, 2, 0);
     let last = limits::MAX_EPOCHS_AHEAD;
