@@ -311,6 +311,3 @@ fn spent(agreed: &View<'_, '_>, query: &Query) -> Result<Json, Reject> {
         .collect::<Result<_, Reject>>()?;
     Ok(json!(spent))
 }
-
-#[cfg(test)]
-mod tests;

@@ -17,8 +17,8 @@ pub type Held = BTreeMap<Denomination, u64>;
 /// Most notes that are spent and issued in one transaction; room is left for other modules' items.
 pub const MAX_TRANSACTION_NOTES: usize = limits::MAX_ITEMS - 12;
 
-/// What a wallet wants to hold of each small denomination. One of each up to some size pays any amount up to twice that
-/// size exactly, without asking the guardians; more would only make transactions longer.
+/// What a wallet wants to hold of each small denomination. One of each below the largest note pays any amount exactly,
+/// without asking the guardians for change; more would only make transactions longer.
 const HANDY: u64 = 1;
 
 /// How many more notes than needed are spent in search of change that can be issued.
@@ -222,25 +222,23 @@ impl Tariff {
         }
     }
 
-    /// Notes that cost exactly `available`: first what is lacking of a handy mix, for at most half of it, then the rest
-    /// with as few notes as possible.
+    /// Notes that cost exactly `available`: from the smallest up what is lacking of a handy mix, as far as the money
+    /// goes, then the rest with as few notes as possible.
     fn issue(
         &self,
         available: Amount,
         fee: Amount,
         held: &Held,
     ) -> Result<Vec<Denomination>, SelectError> {
-        let (available_msat, fee) = (available.msat(), fee.msat());
+        let (mut rest, fee) = (available.msat(), fee.msat());
         let mut handy = Vec::new();
-        let mut rest = available_msat;
         for note in &self.denominations {
             let lacking = HANDY.saturating_sub(held.get(note).copied().unwrap_or(0));
             for _ in 0..lacking {
-                let cost = note.msat().saturating_add(fee);
-                if rest.saturating_sub(cost) < available_msat.div_ceil(2) {
+                let Some(left) = rest.checked_sub(note.msat().saturating_add(fee)) else {
                     break;
-                }
-                rest -= cost;
+                };
+                rest = left;
                 handy.push(*note);
             }
         }
@@ -252,7 +250,7 @@ impl Tariff {
             }
             match handy.pop() {
                 Some(note) => rest += note.msat() + fee,
-                None if self.too_many(available_msat) => return Err(SelectError::TooManyNotes),
+                None if self.too_many(rest) => return Err(SelectError::TooManyNotes),
                 None => return Err(SelectError::NotExact(available)),
             }
         }
@@ -280,6 +278,10 @@ impl Tariff {
 
     /// The fewest notes that are worth exactly `msat`, if these are at most `max`.
     fn fewest(&self, msat: u64, max: usize) -> Option<Vec<Denomination>> {
+        let smallest = self.denominations.first().map_or(1, |note| note.msat());
+        if !msat.is_multiple_of(smallest) {
+            return None;
+        }
         let mut missing = msat;
         let mut notes = Vec::new();
         for note in self.denominations.iter().rev() {
