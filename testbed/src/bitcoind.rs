@@ -91,6 +91,10 @@ debuglogfile=0
 dbcache=32
 # The relay rules of the main network: what it would refuse must fail here, too.
 acceptnonstdtxn=0
+# electrs overlooks every unconfirmed transaction whose entry lacks a member that Core otherwise leaves out by now.
+deprecatedrpc=bip125
+# A network that was stopped for days is not one that still has to download its chain.
+maxtipage=315360000
 dnsseed=0
 fixedseeds=0
 discover=0

@@ -47,6 +47,27 @@ pub struct Lock {
     _file: File,
 }
 
+impl Lock {
+    /// Takes the exclusive right that the file `path` stands for, if nobody has it.
+    pub fn try_take(path: &Path) -> Result<Option<Self>, CacheError> {
+        let unusable = |error| CacheError::Unusable {
+            path: path.into(),
+            error,
+        };
+        fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(unusable)?;
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(unusable)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(unusable(error.into())),
+        }
+    }
+}
+
 impl Cache {
     /// The cache that the environment names.
     pub fn from_env() -> Result<Self, CacheError> {
@@ -110,22 +131,7 @@ impl Cache {
 
     /// Takes the exclusive right named `name` if nobody has it.
     pub fn try_lock(&self, name: &str) -> Result<Option<Lock>, CacheError> {
-        let path = self.lock_path(name);
-        let unusable = |error| CacheError::Unusable {
-            path: path.clone(),
-            error,
-        };
-        fs::create_dir_all(path.parent().unwrap_or(&self.root)).map_err(unusable)?;
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(unusable)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Lock { _file: file })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(unusable(error.into())),
-        }
+        Lock::try_take(&self.lock_path(name))
     }
 
     fn lock_path(&self, name: &str) -> PathBuf {

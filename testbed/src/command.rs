@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read, Seek},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -62,6 +62,14 @@ pub enum CommandError {
         /// How it ended.
         status: String,
     },
+    /// It did not end in time.
+    #[error("{program} did not end within {} s", .limit.as_secs())]
+    TimedOut {
+        /// The program.
+        program: String,
+        /// The time it was given.
+        limit: Duration,
+    },
     /// Somebody asked the testbed to end.
     #[error("interrupted")]
     Interrupted,
@@ -95,7 +103,9 @@ impl Quiet<'_> {
                 log.try_clone().map_err(log_error)?,
             );
             command.stdout(out).stderr(err);
-            let done = run_group(&mut command, stop, || progress.tick(self.how_far()));
+            let done = run_group(&mut command, Duration::MAX, stop, || {
+                progress.tick(self.how_far())
+            });
             let failure = match done {
                 Ok(status) if status.success() => continue,
                 Ok(status) => CommandError::Logged {
@@ -120,7 +130,7 @@ impl Quiet<'_> {
 
 /// Runs a command whose output people want to see.
 pub fn run_shown(command: &mut Command, stop: &Stop) -> Result<(), CommandError> {
-    let status = run_group(command, stop, || ())?;
+    let status = run_group(command, Duration::MAX, stop, || ())?;
     match status.success() {
         true => Ok(()),
         false => Err(CommandError::Failed {
@@ -128,6 +138,58 @@ pub fn run_shown(command: &mut Command, stop: &Stop) -> Result<(), CommandError>
             status: status.to_string(),
         }),
     }
+}
+
+/// What a command said before it ended.
+#[derive(Debug)]
+pub struct Captured {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+/// Runs a command to its end and keeps what it says.
+pub fn capture(
+    command: &mut Command,
+    limit: Duration,
+    stop: &Stop,
+) -> Result<Captured, CommandError> {
+    let spawn_error = |error| CommandError::Spawn {
+        program: describe(command),
+        error,
+    };
+    // Files, not pipes: a pipe that nobody empties in time would block the command.
+    let (mut out, mut err) = (
+        tempfile::tempfile().map_err(spawn_error)?,
+        tempfile::tempfile().map_err(spawn_error)?,
+    );
+    let (out_end, err_end) = (
+        out.try_clone().map_err(spawn_error)?,
+        err.try_clone().map_err(spawn_error)?,
+    );
+    let status = run_group(command.stdout(out_end).stderr(err_end), limit, stop, || ())?;
+    let read = |file: &mut File| -> io::Result<String> {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let spawn_error = |error| CommandError::Spawn {
+        program: describe(command),
+        error,
+    };
+    let (stdout, stderr) = (
+        read(&mut out).map_err(spawn_error)?,
+        read(&mut err).map_err(spawn_error)?,
+    );
+    Ok(Captured {
+        status,
+        stdout,
+        stderr,
+    })
 }
 
 /// The program and its arguments as one line.
@@ -142,6 +204,7 @@ pub fn describe(command: &Command) -> String {
 /// Runs a command in a process group of its own, so that nothing of it is left when the testbed is asked to end.
 fn run_group(
     command: &mut Command,
+    limit: Duration,
     stop: &Stop,
     mut tick: impl FnMut(),
 ) -> Result<ExitStatus, CommandError> {
@@ -151,13 +214,14 @@ fn run_group(
         program: program.clone(),
         error,
     })?);
-    let waited = stop.wait(Duration::MAX, || {
+    let waited = stop.wait(limit, || {
         tick();
         group.0.try_wait()
     });
     waited.map_err(|error| match error {
         WaitError::Failed(error) => CommandError::Spawn { program, error },
-        WaitError::Interrupted | WaitError::TimedOut(_) => CommandError::Interrupted,
+        WaitError::TimedOut(limit) => CommandError::TimedOut { program, limit },
+        WaitError::Interrupted => CommandError::Interrupted,
     })
 }
 
@@ -238,6 +302,29 @@ mod tests {
             .run(vec![shell("exec sleep 600")], &stop)
             .unwrap_err();
         assert!(matches!(error, CommandError::Interrupted));
+    }
+
+    #[test]
+    fn captured_output_may_be_long() {
+        let script =
+            "i=0; while [ $i -lt 9000 ]; do echo 0123456789; i=$((i+1)); done; echo no >&2; exit 3";
+        let captured = capture(
+            &mut shell(script),
+            Duration::from_secs(60),
+            &Stop::default(),
+        )
+        .unwrap();
+        assert_eq!(
+            (captured.stdout.len(), captured.stderr.as_str()),
+            (99_000, "no\n")
+        );
+        assert_eq!(captured.status.code(), Some(3));
+        let late = capture(
+            &mut shell("exec sleep 600"),
+            Duration::ZERO,
+            &Stop::default(),
+        );
+        assert!(matches!(late, Err(CommandError::TimedOut { .. })));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{kill_process_group, Pid, Signal};
+use rustix::process::{kill_process, kill_process_group, Pid, Signal};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -45,8 +45,7 @@ pub struct Spec {
 /// How long a process is to live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// No longer than the process that started it: killed when [`Running`] is dropped, and by the system, where it can,
-    /// when the testbed itself is killed.
+    /// No longer than the testbed's own process: killed by the system, where it can, when the testbed is killed.
     Tethered,
     /// Until somebody stops it.
     Detached,
@@ -149,28 +148,47 @@ impl Identity {
         if !self.signal(Signal::KILL)? {
             return Ok(false);
         }
-        let immortal = |error: WaitError<_>| ProcessError::Immortal {
-            pid: self.pid,
-            reason: error.to_string(),
-        };
+        let immortal = |error: WaitError<_>| self.immortal(&error);
         self.wait_gone(KILL_LIMIT).map_err(immortal).map(|()| true)
     }
 
+    /// Asks this process alone, not its group, to end and waits until it has. Returns whether it ran.
+    pub fn ask(&self, limit: Duration) -> Result<bool, ProcessError> {
+        let asked = self.signal_with(Signal::TERM, kill_process)?;
+        let immortal = |error: WaitError<_>| self.immortal(&error);
+        if asked {
+            self.wait_gone(limit).map_err(immortal)?;
+        }
+        Ok(asked)
+    }
+
     fn signal(&self, signal: Signal) -> Result<bool, ProcessError> {
-        let Some(group) = i32::try_from(self.pid)
+        self.signal_with(signal, kill_process_group)
+    }
+
+    fn immortal(&self, reason: &dyn std::fmt::Display) -> ProcessError {
+        ProcessError::Immortal {
+            pid: self.pid,
+            reason: reason.to_string(),
+        }
+    }
+
+    fn signal_with(
+        &self,
+        signal: Signal,
+        send: fn(Pid, Signal) -> rustix::io::Result<()>,
+    ) -> Result<bool, ProcessError> {
+        let Some(pid) = i32::try_from(self.pid)
             .ok()
             .and_then(Pid::from_raw)
             .filter(|_| self.is_running())
         else {
             return Ok(false);
         };
-        match kill_process_group(group, signal) {
+        match send(pid, signal) {
             Ok(()) => Ok(true),
             Err(rustix::io::Errno::SRCH) => Ok(false),
-            Err(error) => Err(ProcessError::Immortal {
-                pid: self.pid,
-                reason: error.to_string(),
-            }),
+            Err(error) => Err(self.immortal(&error)),
         }
     }
 
@@ -187,14 +205,14 @@ fn parse_stat(line: &str) -> Option<(char, u64)> {
     Some((state, fields.nth(18)?.parse().ok()?))
 }
 
-/// A process that this one started.
+/// A process that this one started. It is killed when this value is dropped, unless it was [released](Self::release).
 #[derive(Debug)]
 pub struct Running {
     name: String,
     log: PathBuf,
     child: Child,
     identity: Identity,
-    lifetime: Lifetime,
+    released: bool,
 }
 
 impl Spec {
@@ -235,7 +253,7 @@ impl Spec {
             log: self.log.clone(),
             child,
             identity,
-            lifetime,
+            released: false,
         })
     }
 
@@ -313,13 +331,13 @@ impl Running {
 
     /// Lets it outlive this value, though not, if it was started tethered, this process.
     pub fn release(mut self) {
-        self.lifetime = Lifetime::Detached;
+        self.released = true;
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.lifetime == Lifetime::Tethered {
+        if !self.released {
             // There is nobody left to tell of a failure.
             let _ = self.kill();
         }
@@ -327,5 +345,4 @@ impl Drop for Running {
 }
 
 #[cfg(test)]
-#[path = "process_tests.rs"]
 mod tests;

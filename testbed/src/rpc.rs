@@ -167,9 +167,14 @@ impl Rpc {
             .map_err(|error| malformed(error.to_string()))
     }
 
-    /// Mines blocks whose rewards go to `address`.
+    /// Mines blocks whose rewards go to `address`, and writes them to the disk.
+    ///
+    /// bitcoind alone writes about once an hour. On a network, a node that loses power fetches the lost blocks again;
+    /// here there is nobody to fetch them from.
     pub fn mine(&self, blocks: u64, address: &Address) -> Result<Vec<BlockHash>, RpcError> {
-        self.call("generatetoaddress", json!([blocks, address.to_string()]))
+        let mined = self.call("generatetoaddress", json!([blocks, address.to_string()]))?;
+        let _flushed: Value = self.call("gettxoutsetinfo", json!(["none"]))?;
+        Ok(mined)
     }
 
     /// Makes the chain forget a block and all that follow.

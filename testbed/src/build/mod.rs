@@ -172,5 +172,4 @@ fn carrier(folder: &Path, dependency: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

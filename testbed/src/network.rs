@@ -1,0 +1,485 @@
+//! A whole test network: chain, index and guardians, up and down.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    bitcoind::Bitcoind,
+    cache::Cache,
+    electrs::Electrs,
+    faucet::{Faucet, FaucetError, COINBASE_MATURITY},
+    federation::{deal, FederationError, Guardian},
+    ports::{Ports, PortsError},
+    process::{Identity, Lifetime, ProcessError, Running, Spec},
+    programs::{Programs, ProgramsError},
+    progress::Progress,
+    rpc::RpcError,
+    servers::{Servers, ServersError},
+    state::{State, StateError},
+    stop::{Stop, WaitError},
+};
+
+/// How many block rewards the faucet can spend at once in a new network.
+const REWARDS: u64 = 20;
+/// How long a server may take to become ready.
+const READY_LIMIT: Duration = Duration::from_secs(90);
+/// How long a server may take to end before it is killed.
+pub const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// How often the network's file is looked at while a testbed watches it, in looks of the waiting loop.
+const LOOK_EVERY: u32 = 20;
+
+/// What network to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where everything about it is kept.
+    pub directory: PathBuf,
+    /// How many guardians; none gives bitcoind and electrs alone.
+    pub guardians: usize,
+    /// Whether it ends with the testbed.
+    pub lifetime: Lifetime,
+}
+
+/// The programs that a network is made of.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// bitcoind and electrs.
+    pub servers: Servers,
+    /// Guildmint's own; not needed without guardians.
+    pub programs: Option<Programs>,
+}
+
+/// Why a network could not be started or stopped.
+#[derive(Debug, Error)]
+pub enum NetworkError {
+    /// One runs already.
+    #[error("a test network runs in {} ({}): stop it with `cargo testbed down`", .directory.display(), .names.join(", "))]
+    Running {
+        /// Its directory.
+        directory: PathBuf,
+        /// What runs.
+        names: Vec<String>,
+    },
+    /// The directory holds something else.
+    #[error("{} is not empty and no testbed's: name another directory with --dir", .0.display())]
+    NotOurs(PathBuf),
+    /// The network there is of another size.
+    #[error("the test network in {} has {has} guardians, not {wanted}: delete it with `cargo testbed down --delete`", .directory.display())]
+    OtherSize {
+        /// Its directory.
+        directory: PathBuf,
+        /// How many guardians it has.
+        has: usize,
+        /// How many were asked for.
+        wanted: usize,
+    },
+    /// There is no server of that name.
+    #[error("there is no {name:?} in this network: it has {}", .known.join(", "))]
+    NoSuchServer {
+        /// The name given.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A server that was to be started runs.
+    #[error("{0} runs already")]
+    RunsAlready(String),
+    /// A file or folder could not be made.
+    #[error("{}: {error}", .path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// bitcoind and electrs are not to be had.
+    #[error(transparent)]
+    Servers(#[from] ServersError),
+    /// Guildmint's own programs are not to be had.
+    #[error(transparent)]
+    Programs(#[from] ProgramsError),
+    /// Guildmint's own programs were not given, but guardians are wanted.
+    #[error("guardians are wanted, but not their program")]
+    NoPrograms,
+    /// There are too few free ports.
+    #[error(transparent)]
+    Ports(#[from] PortsError),
+    /// A server does not start or end.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The network's file cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The chain does not do its part.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The faucet does not do its part.
+    #[error(transparent)]
+    Faucet(#[from] FaucetError),
+    /// There is no federation.
+    #[error(transparent)]
+    Federation(#[from] FederationError),
+}
+
+impl Tools {
+    /// Everything that a network with or without guardians takes, built if need be.
+    pub fn find_or_build(
+        cache: &Cache,
+        guardians: usize,
+        stop: &Stop,
+    ) -> Result<Self, NetworkError> {
+        let servers = Servers::find_or_build(cache, stop)?;
+        let programs = (guardians > 0)
+            .then(|| Programs::build(cache, stop))
+            .transpose()?;
+        Ok(Self { servers, programs })
+    }
+}
+
+/// A network that this process started. Unless it is [left](Self::leave) running, it ends with this value.
+#[derive(Debug)]
+pub struct Network {
+    directory: PathBuf,
+    lifetime: Lifetime,
+    children: Vec<Running>,
+    stop: Stop,
+}
+
+impl Network {
+    /// Starts a network and waits until all of it is ready. On failure nothing is left running.
+    ///
+    /// If the directory holds a network that was stopped, the same one goes on.
+    pub fn up(
+        options: Options,
+        cache: &Cache,
+        tools: &Tools,
+        stop: &Stop,
+    ) -> Result<Self, NetworkError> {
+        let Options {
+            directory,
+            guardians,
+            lifetime,
+        } = options;
+        let earlier = claim(&directory, guardians)?;
+        let owner = (lifetime == Lifetime::Tethered)
+            .then(|| Identity::of(std::process::id()))
+            .flatten();
+        let mut network = Self {
+            directory,
+            lifetime,
+            children: Vec::new(),
+            stop: stop.clone(),
+        };
+        match earlier {
+            Some(state) => network.resume(State { owner, ..state })?,
+            None => network.create(State::new(owner), guardians, cache, tools)?,
+        }
+        network.note(|state| state.complete = true)?;
+        Ok(network)
+    }
+
+    /// Its directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What is written down about it.
+    pub fn state(&self) -> Result<State, StateError> {
+        State::load(&self.directory)
+    }
+
+    /// Its faucet.
+    pub fn faucet(&self) -> Result<Faucet, NetworkError> {
+        faucet(&self.state()?, &self.directory)
+    }
+
+    /// Tells of servers that end, until the testbed is asked to end or none is left.
+    pub fn watch(&mut self) {
+        let mut looks = 0;
+        let directory = self.directory.clone();
+        let children = &mut self.children;
+        let ended: Result<(), WaitError<()>> = self.stop.wait(Duration::MAX, || {
+            children.retain_mut(|child| match child.ended() {
+                None => true,
+                Some(status) => {
+                    eprintln!(
+                        "{} ended ({status}); `cargo testbed logs {}` shows why",
+                        child.name(),
+                        child.name()
+                    );
+                    false
+                }
+            });
+            looks += 1;
+            // Another terminal may have restarted what ended here.
+            let gone =
+                || State::load(&directory).map_or(true, |state| state.running_names().is_empty());
+            Ok((children.is_empty() && looks % LOOK_EVERY == 0 && gone()).then_some(()))
+        });
+        if ended.is_ok() {
+            eprintln!("nothing runs any more");
+        }
+    }
+
+    /// Stops everything. The directory stays.
+    pub fn down(mut self) -> Result<(), NetworkError> {
+        let ended = stop_all(&self.directory);
+        self.children.clear();
+        ended.map(|_| ())
+    }
+
+    /// Leaves everything running.
+    pub fn leave(mut self) {
+        self.children.drain(..).for_each(Running::release);
+    }
+
+    fn create(
+        &mut self,
+        state: State,
+        guardians: usize,
+        cache: &Cache,
+        tools: &Tools,
+    ) -> Result<(), NetworkError> {
+        state.save(&self.directory)?;
+        let mut ports = Ports::new(cache);
+        let bitcoind = Bitcoind::prepare(
+            &self.directory,
+            &tools.servers.bitcoind.path,
+            ports.free()?,
+            ports.free()?,
+        );
+        let bitcoind = bitcoind.map_err(|error| self.file_error(error))?;
+        self.note(|state| state.bitcoind = Some(bitcoind.clone()))?;
+        self.start([&bitcoind.spec])?;
+        self.faucet()?.mine(COINBASE_MATURITY + REWARDS - 1)?;
+
+        let program = &tools.servers.electrs.path;
+        let electrs = Electrs::prepare(
+            &self.directory,
+            program,
+            &bitcoind,
+            ports.free()?,
+            ports.free()?,
+        );
+        let electrs = electrs.map_err(|error| self.file_error(error))?;
+        self.note(|state| state.electrs = Some(electrs.clone()))?;
+        self.start([&electrs.spec])?;
+        if guardians == 0 {
+            return Ok(());
+        }
+        let programs = tools.programs.as_ref().ok_or(NetworkError::NoPrograms)?;
+        let plan = |index| Guardian::plan(&self.directory, &programs.guardian, index, &mut ports);
+        let guardians = (0..guardians).map(plan).collect::<Result<Vec<_>, _>>()?;
+        let tip = bitcoind.rpc.tip()?;
+        let federation = deal(
+            &self.directory,
+            programs,
+            &guardians,
+            &electrs,
+            tip,
+            &self.stop,
+        )?;
+        self.note(|state| {
+            state.guardians = guardians.clone();
+            state.federation = Some(federation);
+        })?;
+        self.start(guardians.iter().map(|guardian| &guardian.spec))
+    }
+
+    fn resume(&mut self, state: State) -> Result<(), NetworkError> {
+        state.save(&self.directory)?;
+        let specs: Vec<&Spec> = state.specs().collect();
+        let (chain, rest) = specs.split_at(1.min(specs.len()));
+        self.start(chain.iter().copied())?;
+        let (index, guardians) = rest.split_at(1.min(rest.len()));
+        self.start(index.iter().copied())?;
+        self.start(guardians.iter().copied())
+    }
+
+    /// Starts servers together, then waits until all of them are ready.
+    fn start<'a>(&mut self, specs: impl IntoIterator<Item = &'a Spec>) -> Result<(), NetworkError> {
+        let first = self.children.len();
+        for spec in specs {
+            let child = spec.start(self.lifetime)?;
+            let (name, identity) = (spec.name.clone(), child.identity());
+            self.children.push(child);
+            self.note(|state| {
+                state.processes.insert(name, identity);
+            })?;
+        }
+        let state = self.state()?;
+        self.children[first..]
+            .iter_mut()
+            .try_for_each(|child| Ok(wait_ready(child, &state, &self.stop)?))
+    }
+
+    fn note(&self, change: impl FnOnce(&mut State)) -> Result<(), StateError> {
+        State::update(&self.directory, change).map(|_| ())
+    }
+
+    fn file_error(&self, error: io::Error) -> NetworkError {
+        NetworkError::File {
+            path: self.directory.clone(),
+            error,
+        }
+    }
+}
+
+fn wait_ready(child: &mut Running, state: &State, stop: &Stop) -> Result<(), ProcessError> {
+    let name = child.name().to_owned();
+    let mut progress = Progress::begin(format!("starting {name}"), None);
+    let ready = child.wait_ready(stop, READY_LIMIT, || {
+        progress.tick(None);
+        state.is_ready(&name)
+    });
+    progress.end(if ready.is_ok() { "ready" } else { "failed" });
+    ready
+}
+
+/// Whether a network of this size may be started in `directory`; gives the stopped one that is there, if any. Looks
+/// only, so that a refusal comes before a long build.
+pub fn examine(directory: &Path, guardians: usize) -> Result<Option<State>, NetworkError> {
+    match State::load(directory) {
+        Ok(state) => {
+            refuse_running(directory, &state)?;
+            match state.guardians.len() {
+                has if state.complete && has != guardians => Err(NetworkError::OtherSize {
+                    directory: directory.into(),
+                    has,
+                    wanted: guardians,
+                }),
+                _ => Ok(Some(state)),
+            }
+        }
+        Err(StateError::Absent(_)) if is_occupied(directory) => {
+            Err(NetworkError::NotOurs(directory.into()))
+        }
+        Err(StateError::Absent(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_occupied(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Makes the directory of a network; gives the stopped one that is there, if it can go on.
+fn claim(directory: &Path, guardians: usize) -> Result<Option<State>, NetworkError> {
+    let file = |error| NetworkError::File {
+        path: directory.into(),
+        error,
+    };
+    match examine(directory, guardians)? {
+        Some(state) if state.complete => return Ok(Some(state)),
+        // It was never ready: nothing in it is worth keeping.
+        Some(_) => fs::remove_dir_all(directory).map_err(file)?,
+        None => {}
+    }
+    fs::create_dir_all(directory).map_err(file)?;
+    Ok(None)
+}
+
+fn refuse_running(directory: &Path, state: &State) -> Result<(), NetworkError> {
+    let mut names: Vec<String> = state
+        .running_names()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    names.extend(
+        state
+            .other_owner()
+            .map(|owner| format!("testbed, process {}", owner.pid)),
+    );
+    match names.is_empty() {
+        true => Ok(()),
+        false => Err(NetworkError::Running {
+            directory: directory.into(),
+            names,
+        }),
+    }
+}
+
+/// The faucet of the network in `directory`.
+pub fn faucet(state: &State, directory: &Path) -> Result<Faucet, NetworkError> {
+    let bitcoind = state
+        .bitcoind
+        .as_ref()
+        .ok_or_else(|| StateError::Absent(directory.into()))?;
+    Ok(Faucet::new(bitcoind.rpc.clone())?)
+}
+
+/// Stops all servers of the network in `directory`, the last started first. Returns the names of those that ran.
+pub fn stop_all(directory: &Path) -> Result<Vec<String>, NetworkError> {
+    let state = State::load(directory)?;
+    let mut stopped = Vec::new();
+    for spec in state.specs().rev() {
+        if let Some(process) = state.running(&spec.name) {
+            process.terminate(STOP_LIMIT)?;
+            stopped.push(spec.name.clone());
+        }
+    }
+    Ok(stopped)
+}
+
+/// Ends the network in `directory`, also one that another testbed runs in the foreground.
+pub fn down(directory: &Path) -> Result<Vec<String>, NetworkError> {
+    let state = State::load(directory)?;
+    let running: Vec<String> = state
+        .running_names()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    if let Some(owner) = state.other_owner() {
+        owner.ask(2 * STOP_LIMIT)?;
+    }
+    stop_all(directory)?;
+    Ok(running)
+}
+
+/// What to do with one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Ask it to end.
+    Stop,
+    /// End it as a power failure would.
+    Kill,
+    /// Start it again.
+    Start,
+}
+
+/// Stops, kills or starts one server of the network in `directory`. What is started outlives this process.
+pub fn control(
+    directory: &Path,
+    name: &str,
+    order: Order,
+    stop: &Stop,
+) -> Result<(), NetworkError> {
+    let state = State::load(directory)?;
+    let known = || state.specs().map(|spec| spec.name.clone()).collect();
+    let spec = state.specs().find(|spec| spec.name == name);
+    let spec = spec.ok_or_else(|| NetworkError::NoSuchServer {
+        name: name.into(),
+        known: known(),
+    })?;
+    match (order, state.running(name)) {
+        (Order::Start, Some(_)) => Err(NetworkError::RunsAlready(name.into())),
+        (Order::Start, None) => {
+            let mut child = spec.start(Lifetime::Detached)?;
+            let identity = child.identity();
+            State::update(directory, |state| {
+                state.processes.insert(name.into(), identity);
+            })?;
+            wait_ready(&mut child, &state, stop)?;
+            child.release();
+            Ok(())
+        }
+        (Order::Stop, Some(process)) => Ok(process.terminate(STOP_LIMIT).map(|_| ())?),
+        (Order::Kill, Some(process)) => Ok(process.kill().map(|_| ())?),
+        (Order::Stop | Order::Kill, None) => Ok(()),
+    }
+}

@@ -1,0 +1,170 @@
+//! Guildmint's own programs, built from this checkout.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use thiserror::Error;
+
+use crate::{
+    cache::{Cache, CacheError},
+    command::{CommandError, Quiet},
+    packages::{self, PackagesError},
+    stop::Stop,
+};
+
+/// A folder with programs built before, for callers that must not build.
+pub const PROGRAMS_VARIABLE: &str = "GUILDMINT_PROGRAMS";
+const PACKAGES: [&str; 3] = ["guildmintd", "guildmint-dealer", "guildmint"];
+
+/// The programs of a federation and its users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Programs {
+    /// A guardian.
+    pub guardian: PathBuf,
+    /// The maker of test federations.
+    pub dealer: PathBuf,
+    /// The command-line wallet.
+    pub wallet: PathBuf,
+}
+
+/// Why the programs could not be had.
+#[derive(Debug, Error)]
+pub enum ProgramsError {
+    /// They are not in the folder that the variable names.
+    #[error("{} is missing: {PROGRAMS_VARIABLE} must name the folder of the programs, or be unset", .0.display())]
+    Missing(PathBuf),
+    /// Packages are missing.
+    #[error(transparent)]
+    Packages(#[from] PackagesError),
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The build failed.
+    #[error(transparent)]
+    Build(#[from] CommandError),
+    /// A program could not be copied.
+    #[error("{}: {error}", .path.display())]
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// The folder of this checkout.
+pub fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}
+
+/// Cargo, working on this checkout and building into the cache.
+pub fn cargo(cache: &Cache) -> Command {
+    let mut command = Command::new("cargo");
+    command
+        .current_dir(workspace())
+        .env("CARGO_TARGET_DIR", cache.target());
+    command
+}
+
+impl Programs {
+    /// The programs, built as far as the sources have changed.
+    pub fn build(cache: &Cache, stop: &Stop) -> Result<Self, ProgramsError> {
+        if let Some(folder) = env::var_os(PROGRAMS_VARIABLE).filter(|folder| !folder.is_empty()) {
+            return Self::in_folder(Path::new(&folder));
+        }
+        let target = cache.target();
+        let folder = Self::folder(cache);
+        cache.make(&folder)?;
+        packages::ensure(packages::WORKSPACE, &folder, stop)?;
+        let _lock = cache.lock("programs", stop)?;
+        // One at a time: in one go, a guardian would be built with the features that only the dealer asks for.
+        let build = |package: &&str| {
+            let mut command = cargo(cache);
+            command.args(["build", "--package", package, "--bin", package]);
+            command
+        };
+        let (usual, log) = (Some(Duration::from_secs(6 * 60)), folder.join("build.log"));
+        let title = "building the guardian, the dealer and the wallet";
+        let quiet = Quiet {
+            title,
+            usual,
+            log: &log,
+            percent: |_| None,
+        };
+        quiet.run(PACKAGES.iter().map(build).collect(), stop)?;
+        for name in PACKAGES {
+            copy(&target.join("debug").join(name), &folder.join(name))?;
+        }
+        Self::in_folder(&folder)
+    }
+
+    /// Where the built programs are kept. Other builds, with other features, do not reach there.
+    pub fn folder(cache: &Cache) -> PathBuf {
+        cache.target().join("testbed")
+    }
+
+    fn in_folder(folder: &Path) -> Result<Self, ProgramsError> {
+        let find = |name| match folder.join(name) {
+            path if path.is_file() => Ok(path),
+            path => Err(ProgramsError::Missing(path)),
+        };
+        Ok(Self {
+            guardian: find("guildmintd")?,
+            dealer: find("guildmint-dealer")?,
+            wallet: find("guildmint")?,
+        })
+    }
+}
+
+/// Copies a program unless it is there already. A running one is replaced, not overwritten.
+fn copy(from: &Path, to: &Path) -> Result<(), ProgramsError> {
+    let same = || -> io::Result<bool> {
+        let (from, to) = (fs::metadata(from)?, fs::metadata(to)?);
+        Ok(from.len() == to.len() && from.modified()? <= to.modified()?)
+    };
+    if same().unwrap_or(false) {
+        return Ok(());
+    }
+    let new = to.with_extension("new");
+    let copied = fs::copy(from, &new).and_then(|_| fs::rename(&new, to));
+    copied.map_err(|error| ProgramsError::Copy {
+        path: from.into(),
+        error,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_program_is_copied_and_an_unchanged_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::write(&from, "one").unwrap();
+        copy(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "one");
+        let first = fs::metadata(&to).unwrap().modified().unwrap();
+        copy(&from, &to).unwrap();
+        assert_eq!(fs::metadata(&to).unwrap().modified().unwrap(), first);
+        fs::write(&from, "another").unwrap();
+        copy(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "another");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Programs::in_folder(folder.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("guildmintd") && error.contains(PROGRAMS_VARIABLE),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! What is written down about a test network, so that every terminal finds it again.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    bitcoind::Bitcoind,
+    cache::{CacheError, Lock},
+    electrs::Electrs,
+    federation::{Federation, Guardian},
+    process::{Identity, Spec},
+    stop::{Stop, WaitError},
+};
+
+/// The file in a network's directory. It also marks the directory as one that a testbed may empty.
+pub const FILE: &str = "testbed.json";
+const FORMAT: u32 = 1;
+/// Nobody holds the file's lock for longer than a moment.
+const LOCK_LIMIT: Duration = Duration::from_secs(10);
+
+/// One test network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The version of this file's layout.
+    pub format: u32,
+    /// The testbed that runs in the foreground for it.
+    pub owner: Option<Identity>,
+    /// The chain.
+    pub bitcoind: Option<Bitcoind>,
+    /// The chain's index.
+    pub electrs: Option<Electrs>,
+    /// The guardians, by number.
+    pub guardians: Vec<Guardian>,
+    /// What a user needs to join; nothing while the network is being made, or if it has no guardians.
+    pub federation: Option<Federation>,
+    /// Whether it was once completely ready.
+    pub complete: bool,
+    /// The processes started last, by name. Some may have ended.
+    pub processes: BTreeMap<String, Identity>,
+}
+
+/// Why a network's file cannot be used.
+#[derive(Debug, Error)]
+pub enum StateError {
+    /// There is none.
+    #[error("there is no test network in {}: `cargo testbed up` starts one", .0.display())]
+    Absent(PathBuf),
+    /// It cannot be read or written.
+    #[error("{}: {error}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Another version of the testbed wrote it, or it is damaged.
+    #[error("{} is not understood ({error}): stop its processes, delete the folder and begin anew", .path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: String,
+    },
+    /// Its lock cannot be taken.
+    #[error(transparent)]
+    Lock(#[from] CacheError),
+    /// Another testbed holds the lock.
+    #[error("another testbed is writing {}", .0.display())]
+    Busy(PathBuf),
+}
+
+impl State {
+    /// A network of which nothing exists yet.
+    pub fn new(owner: Option<Identity>) -> Self {
+        Self {
+            format: FORMAT,
+            owner,
+            bitcoind: None,
+            electrs: None,
+            guardians: Vec::new(),
+            federation: None,
+            complete: false,
+            processes: BTreeMap::new(),
+        }
+    }
+
+    /// Reads the network in `folder`.
+    pub fn load(folder: &Path) -> Result<Self, StateError> {
+        let path = folder.join(FILE);
+        let text = match fs::read_to_string(&path) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Err(StateError::Absent(folder.into()))
+            }
+            other => other.map_err(|error| StateError::File {
+                path: path.clone(),
+                error,
+            })?,
+        };
+        let malformed = |error: String| StateError::Malformed {
+            path: path.clone(),
+            error,
+        };
+        let state: Self =
+            serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+        match state.format {
+            FORMAT => Ok(state),
+            other => Err(malformed(format!("format {other} instead of {FORMAT}"))),
+        }
+    }
+
+    /// Writes it down; a reader sees either the former text or this one.
+    pub fn save(&self, folder: &Path) -> Result<(), StateError> {
+        let path = folder.join(FILE);
+        let new = folder.join(format!("{FILE}.new"));
+        let written = serde_json::to_vec_pretty(self)
+            .map_err(io::Error::from)
+            .and_then(|text| fs::write(&new, text))
+            .and_then(|()| fs::rename(&new, &path));
+        written.map_err(|error| StateError::File { path, error })
+    }
+
+    /// Reads, changes and writes it while no other testbed does.
+    pub fn update(folder: &Path, change: impl FnOnce(&mut Self)) -> Result<Self, StateError> {
+        let _lock = Self::lock(folder)?;
+        let mut state = Self::load(folder)?;
+        change(&mut state);
+        state.save(folder)?;
+        Ok(state)
+    }
+
+    fn lock(folder: &Path) -> Result<Lock, StateError> {
+        let path = folder.join(format!("{FILE}.lock"));
+        // What is being ended must still be written down: hence a flag that nobody sets.
+        let taken = Stop::default().wait(LOCK_LIMIT, || Lock::try_take(&path));
+        taken.map_err(|error| match error {
+            WaitError::Failed(error) => StateError::Lock(error),
+            WaitError::Interrupted | WaitError::TimedOut(_) => StateError::Busy(path.clone()),
+        })
+    }
+
+    /// All servers in the order in which they start.
+    pub fn specs(&self) -> impl DoubleEndedIterator<Item = &Spec> {
+        let chain = self.bitcoind.iter().map(|server| &server.spec);
+        let index = self.electrs.iter().map(|server| &server.spec);
+        chain
+            .chain(index)
+            .chain(self.guardians.iter().map(|guardian| &guardian.spec))
+    }
+
+    /// The process of a server, if it runs.
+    pub fn running(&self, name: &str) -> Option<Identity> {
+        self.processes
+            .get(name)
+            .copied()
+            .filter(Identity::is_running)
+    }
+
+    /// Whether a server does its work now.
+    pub fn is_ready(&self, name: &str) -> bool {
+        match (name, &self.bitcoind, &self.electrs) {
+            ("bitcoind", Some(bitcoind), _) => bitcoind.is_ready(),
+            ("electrs", Some(bitcoind), Some(electrs)) => {
+                // Behind the chain it would answer, but wrongly.
+                let tip = bitcoind.rpc.tip().map(|tip| tip.height);
+                matches!((electrs.height(), tip), (Ok(indexed), Ok(height)) if indexed >= height)
+            }
+            _ => self
+                .guardians
+                .iter()
+                .any(|guardian| guardian.spec.name == name && guardian.is_ready()),
+        }
+    }
+
+    /// The testbed in another process that looks after this network.
+    pub fn other_owner(&self) -> Option<Identity> {
+        self.owner
+            .filter(|owner| owner.pid != std::process::id() && owner.is_running())
+    }
+
+    /// The names of the servers that run.
+    pub fn running_names(&self) -> Vec<&str> {
+        self.specs()
+            .map(|spec| spec.name.as_str())
+            .filter(|name| self.running(name).is_some())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(
+            State::load(folder.path()),
+            Err(StateError::Absent(_))
+        ));
+        let me = Identity::of(std::process::id()).unwrap();
+        let state = State::new(Some(me));
+        state.save(folder.path()).unwrap();
+        assert_eq!(State::load(folder.path()).unwrap(), state);
+        let changed = State::update(folder.path(), |state| {
+            state.processes.insert("electrs".into(), me);
+        });
+        assert_eq!(State::load(folder.path()).unwrap(), changed.unwrap());
+    }
+
+    #[test]
+    fn only_processes_that_still_run_count() {
+        let me = Identity::of(std::process::id()).unwrap();
+        let mut state = State::new(None);
+        state.processes.insert("electrs".into(), me);
+        state.processes.insert(
+            "bitcoind".into(),
+            Identity {
+                started_ticks: 1,
+                ..me
+            },
+        );
+        assert_eq!(state.running("electrs"), Some(me));
+        assert_eq!(state.running("bitcoind"), None);
+        assert_eq!(state.running("guardian-0"), None);
+    }
+
+    #[test]
+    fn damage_and_other_versions_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE), "{").unwrap();
+        assert!(matches!(
+            State::load(folder.path()),
+            Err(StateError::Malformed { .. })
+        ));
+        State {
+            format: 99,
+            ..State::new(None)
+        }
+        .save(folder.path())
+        .unwrap();
+        let error = State::load(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("format 99"), "{error}");
+    }
+}
