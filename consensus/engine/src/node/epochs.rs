@@ -291,10 +291,12 @@ impl Node {
         self.candidates.clear();
         self.votes = None;
         self.history.advance(open, self.now_ms);
+        // From here on the link numbers what we say in the new epoch.
+        let early_frames = self.link.commit(open);
         for payload in self.early.take(open) {
             self.take_payload(&payload);
         }
-        for (peer, frames) in self.link.commit(open) {
+        for (peer, frames) in early_frames {
             for frame in frames {
                 self.take_frame(peer, frame);
             }

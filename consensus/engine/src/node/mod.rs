@@ -8,6 +8,7 @@ mod disk;
 mod epochs;
 mod event;
 mod history;
+mod inspect;
 mod peers;
 mod pool;
 mod round;
@@ -28,6 +29,7 @@ use guildmint_link::Link;
 use thiserror::Error;
 
 pub use event::{Action, CheckJob, CheckResult, Event, Reply, Request, Ticket, Topic};
+pub use inspect::{inspect, Said};
 
 use crate::{
     contribution::{Payload, Vote},

@@ -1,0 +1,207 @@
+//! Play money: a module that makes money out of nothing and takes it back, so that transactions, votes and the audit can be
+//! tested without bitcoin. An input mints an amount once under a name of its own; an output burns an amount.
+
+use bitcoin::secp256k1::XOnlyPublicKey;
+use guildmint_core::{
+    ledger::{Row, Scope, View},
+    limits,
+    module::{
+        At, Audit, BuildError, Charge, Fault, Federation, Query, Reject, ServerModule, Spent,
+        VerifiedKey,
+    },
+    Amount, ModuleId, OutPoint, PeerId, Wire,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{json, Value as Json};
+
+/// The number that test federations give to this module.
+pub const MODULE: ModuleId = ModuleId(9);
+
+/// Parameters.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Wire)]
+#[wire(version = 1, max_bytes = 64)]
+pub struct PlayConfig {
+    /// Fee of each input, in millisatoshi.
+    pub fee_msat: u64,
+}
+
+/// Nothing.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Wire)]
+#[wire(version = 1, max_bytes = 1)]
+pub struct Nothing;
+
+/// Money out of nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Wire)]
+#[wire(version = 1, max_bytes = 256)]
+pub struct Mint {
+    /// May be used once.
+    pub name: u64,
+    /// How much.
+    pub amount: Amount,
+    /// Who must sign, if anyone.
+    pub key: Option<XOnlyPublicKey>,
+    /// Whether the proof of this input holds.
+    pub honest: bool,
+}
+
+/// Money into nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Wire)]
+#[wire(version = 1, max_bytes = limits::MAX_TRANSACTION_BYTES)]
+pub struct Burn {
+    /// How much.
+    pub amount: Amount,
+    /// Any bytes, to make the transaction as large as a test wants it.
+    pub padding: Vec<u8>,
+}
+
+/// A number that guardians see outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Wire)]
+#[wire(version = 1, max_bytes = 64)]
+pub struct Seen(pub u32);
+
+#[derive(Serialize, Deserialize, Row)]
+#[row(table = 1, value = ())]
+struct Minted(u64);
+
+#[derive(Serialize, Deserialize, Row)]
+#[row(table = 2, value = u64, resident)]
+struct Balance;
+
+#[derive(Serialize, Deserialize, Row)]
+#[row(table = 3, value = u32, resident)]
+struct Counted(PeerId);
+
+#[derive(Serialize, Deserialize, Row)]
+#[row(table = 4, value = u32, resident)]
+struct Sighted;
+
+/// The module.
+pub struct PlayMoney {
+    federation: Federation,
+    config: PlayConfig,
+}
+
+impl ServerModule for PlayMoney {
+    const KIND: &'static str = "play";
+    type Config = PlayConfig;
+    type Secret = Nothing;
+    type Input = Mint;
+    type Output = Burn;
+    type Outcome = u16;
+    type Vote = Seen;
+    type News = Seen;
+    type Job = Seen;
+
+    fn new(
+        federation: Federation,
+        config: PlayConfig,
+        _secret: Nothing,
+    ) -> Result<Self, BuildError> {
+        Ok(Self { federation, config })
+    }
+
+    fn check_input(&self, input: &Mint) -> Result<Option<XOnlyPublicKey>, Reject> {
+        Ok(input.key)
+    }
+
+    fn proofs_hold(&self, inputs: &[Mint]) -> bool {
+        inputs.iter().all(|input| input.honest)
+    }
+
+    fn check_output(&self, _output: &Burn) -> Result<(), Reject> {
+        Ok(())
+    }
+
+    fn input_rows(&self, scope: Scope, input: &Mint) -> Vec<guildmint_core::ledger::Key> {
+        vec![Minted(input.name).key(scope)]
+    }
+
+    fn vote(&self, agreed: &View<'_, '_>, local: &View<'_, '_>) -> Option<Seen> {
+        let seen = local.get(&Sighted)?;
+        let counted = agreed.get(&Counted(self.federation.me));
+        (counted != Some(seen)).then_some(Seen(seen))
+    }
+
+    fn sighted(&self, local: &mut View<'_, '_>, news: Seen) {
+        local.put(&Sighted, &news.0);
+    }
+
+    fn tip_height(&self, local: &View<'_, '_>) -> Option<u32> {
+        local.get(&Sighted)
+    }
+
+    fn tally(&self, view: &mut View<'_, '_>, votes: Vec<(PeerId, Seen)>, _at: At) -> Vec<Fault> {
+        for (peer, Seen(seen)) in votes {
+            view.put(&Counted(peer), &seen);
+        }
+        Vec::new()
+    }
+
+    fn spend(&self, view: &mut View<'_, '_>, input: &Mint, _at: At) -> Result<Spent, Reject> {
+        view.insert(&Minted(input.name), &())
+            .map_err(|_| Reject::permanent("minted", "this name was used before"))?;
+        let balance = view.get(&Balance).unwrap_or(0);
+        view.put(&Balance, &balance.saturating_add(input.amount.msat()));
+        let fee = Amount::from_msat(self.config.fee_msat)
+            .map_err(|error| Reject::permanent("fee", error))?;
+        Ok(Spent {
+            amount: input.amount,
+            fee,
+            key: input.key,
+        })
+    }
+
+    fn accept(
+        &self,
+        view: &mut View<'_, '_>,
+        output: &Burn,
+        _out_point: OutPoint,
+        _at: At,
+    ) -> Result<Charge, Reject> {
+        let balance = view.get(&Balance).unwrap_or(0);
+        let left = balance
+            .checked_sub(output.amount.msat())
+            .ok_or_else(|| Reject::retryable("too_poor", "there is not so much play money"))?;
+        view.put(&Balance, &left);
+        Ok(Charge {
+            amount: output.amount,
+            fee: Amount::ZERO,
+        })
+    }
+
+    fn settle(&self, view: &mut View<'_, '_>, _at: At) -> Vec<Seen> {
+        let highest = view.scan::<Counted>().into_iter().map(|(_, seen)| seen);
+        highest.max().map(Seen).into_iter().collect()
+    }
+
+    fn resume(&self, _agreed: &View<'_, '_>, _local: &View<'_, '_>) -> Vec<Seen> {
+        Vec::new()
+    }
+
+    fn outcome(
+        &self,
+        _view: &View<'_, '_>,
+        _output: &Burn,
+        _out_point: OutPoint,
+        _asker: Option<VerifiedKey>,
+    ) -> Option<u16> {
+        Some(self.federation.me.0)
+    }
+
+    fn audit(&self, view: &View<'_, '_>) -> Audit {
+        Audit {
+            assets_msat: view.get(&Balance).unwrap_or(0),
+            liabilities_msat: 0,
+        }
+    }
+
+    fn query(
+        &self,
+        agreed: &View<'_, '_>,
+        _local: &View<'_, '_>,
+        query: &Query,
+    ) -> Option<Result<Json, Reject>> {
+        let name = query.path.strip_prefix("minted/")?.parse().ok()?;
+        Some(Ok(json!(agreed.contains(&Minted(name)))))
+    }
+}

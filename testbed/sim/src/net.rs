@@ -1,0 +1,71 @@
+//! What can go wrong between guardians and in them.
+
+use std::collections::BTreeSet;
+
+use guildmint_core::PeerId;
+
+/// How bad the world is. All probabilities are in percent.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// Messages lost.
+    pub loss: u32,
+    /// Messages that arrive twice.
+    pub duplication: u32,
+    /// The longest delay of a message, in milliseconds; messages overtake each other within it.
+    pub max_delay_ms: u64,
+    /// Crashes, spread over the time of the run.
+    pub crashes: u32,
+    /// How long a crashed guardian stays away at most, in milliseconds.
+    pub max_outage_ms: u64,
+    /// Whether one guardian is Byzantine: what it says is tampered with.
+    pub byzantine: bool,
+    /// A partition: these guardians do not reach the others, between two times in milliseconds.
+    pub partition: Option<(BTreeSet<PeerId>, u64, u64)>,
+}
+
+impl Faults {
+    /// A network that loses, repeats and reorders this percentage of messages.
+    #[must_use]
+    pub fn lossy(percent: u32) -> Self {
+        Self {
+            loss: percent,
+            duplication: percent,
+            max_delay_ms: 150,
+            ..Self::default()
+        }
+    }
+
+    /// Adds crashes.
+    #[must_use]
+    pub fn with_crashes(mut self, crashes: u32, max_outage_ms: u64) -> Self {
+        self.crashes = crashes;
+        self.max_outage_ms = max_outage_ms;
+        self
+    }
+
+    /// Adds a Byzantine guardian.
+    #[must_use]
+    pub fn with_a_liar(mut self) -> Self {
+        self.byzantine = true;
+        self
+    }
+
+    /// Adds a partition.
+    #[must_use]
+    pub fn with_partition(
+        mut self,
+        side: impl IntoIterator<Item = PeerId>,
+        from_ms: u64,
+        to_ms: u64,
+    ) -> Self {
+        self.partition = Some((side.into_iter().collect(), from_ms, to_ms));
+        self
+    }
+
+    /// Whether two guardians cannot reach each other now.
+    pub(crate) fn cut(&self, a: PeerId, b: PeerId, now_ms: u64) -> bool {
+        self.partition.as_ref().is_some_and(|(side, from, to)| {
+            (*from..*to).contains(&now_ms) && side.contains(&a) != side.contains(&b)
+        })
+    }
+}

@@ -1,0 +1,503 @@
+//! The world: one queue of things to come, ordered by simulated time.
+
+use std::collections::BTreeMap;
+
+use guildmint_core::{
+    api::TransactionStatus, ledger::Key, Amount, Epoch, FederationId, Item, PeerId, Transaction,
+    TxId, Wire,
+};
+use guildmint_engine::node::{Action, Event, Reply, Request, Ticket};
+use guildmint_kit::play::{self, Burn, Mint, Seen};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha12Rng;
+
+use crate::{checks::Checks, guardian::Guardian, setup, Setup};
+
+/// Something that will happen.
+enum Delivery {
+    /// To a guardian in one of its lives.
+    ToNode(PeerId, u32, Event),
+    /// A guardian's disk is done with a save.
+    Synced(PeerId, u32, u64),
+    /// A guardian's disk has come to a read. It does one thing after the other, so all earlier saves are seen.
+    Read(PeerId, u32, Ticket, Vec<Key>),
+    /// A guardian's timer.
+    Wake(PeerId, u32, u64),
+    /// The power fails.
+    Crash(PeerId),
+    /// It is back.
+    Start(PeerId),
+    /// A client looks after its transactions.
+    ClientTurn,
+}
+
+/// A federation, its clients and its misfortunes.
+pub struct World {
+    now_ms: u64,
+    queue: BTreeMap<(u64, u64), Delivery>,
+    sequence: u64,
+    rng: ChaCha12Rng,
+    setup: Setup,
+    guardians: Vec<Guardian>,
+    checks: Checks,
+    next_ticket: u64,
+    asked: BTreeMap<Ticket, TxId>,
+    /// Transactions that clients want accepted, and at how many guardians they are known to be.
+    wanted: BTreeMap<TxId, (Transaction, std::collections::BTreeSet<PeerId>)>,
+    client_awake: bool,
+}
+
+/// How often a client asks again, in milliseconds.
+const CLIENT_PATIENCE_MS: u64 = 1_000;
+
+impl World {
+    /// A world of a kind, drawn from a seed.
+    #[must_use]
+    pub fn new(setup: Setup, seed: u64) -> Self {
+        let guardians: Vec<Guardian> = setup::deal(setup.guardians)
+            .into_iter()
+            .map(Guardian::new)
+            .collect();
+        let mut world = Self {
+            now_ms: 1_000,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            rng: ChaCha12Rng::seed_from_u64(seed),
+            setup,
+            guardians,
+            checks: Checks::default(),
+            next_ticket: 0,
+            asked: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            client_awake: false,
+        };
+        for peer in world.peers() {
+            let after_ms = world.rng.gen_range(0..50);
+            world.later(after_ms, Delivery::Start(peer));
+        }
+        world
+    }
+
+    /// The time, in milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// How many transactions some guardian has told to be accepted.
+    #[must_use]
+    pub fn accepted(&self) -> usize {
+        self.checks.accepted()
+    }
+
+    /// The last epoch that each guardian has committed; `None` for those that are down or have none.
+    #[must_use]
+    pub fn committed(&self) -> Vec<Option<Epoch>> {
+        let head = |guardian: &Guardian| guardian.node.as_ref()?.head();
+        self.guardians
+            .iter()
+            .map(|guardian| head(guardian).map(|head| head.epoch))
+            .collect()
+    }
+
+    /// Rows that all guardians have written.
+    #[must_use]
+    pub fn rows_written(&self) -> u64 {
+        self.guardians.iter().map(|g| g.rows_written).sum()
+    }
+
+    /// What correct guardians said of the liar.
+    #[must_use]
+    pub fn blamed(&self) -> usize {
+        self.checks.blamed.len()
+    }
+
+    /// What correct guardians said of each other.
+    #[must_use]
+    pub fn slander(&self) -> Vec<String> {
+        let faults = self.checks.slander.iter();
+        faults
+            .map(|fault| format!("{}: {}", fault.peer, fault.kind))
+            .collect()
+    }
+
+    /// The Byzantine guardian, if there is one: the last.
+    #[must_use]
+    pub fn liar(&self) -> Option<PeerId> {
+        let last = self.setup.guardians - 1;
+        self.setup.faults.byzantine.then_some(PeerId(last))
+    }
+
+    /// Stops a guardian for good, or until [`World::start`].
+    pub fn stop(&mut self, peer: PeerId) {
+        self.guardians[usize::from(peer.0)].crash(usize::MAX);
+    }
+
+    /// Starts a stopped guardian.
+    pub fn start(&mut self, peer: PeerId) {
+        self.later(0, Delivery::Start(peer));
+    }
+
+    /// Takes away all that a stopped guardian has stored.
+    pub fn wipe(&mut self, peer: PeerId) {
+        self.guardians[usize::from(peer.0)].disk.0.clear();
+    }
+
+    /// Ends all misfortune but a Byzantine guardian.
+    pub fn heal(&mut self) {
+        let byzantine = self.setup.faults.byzantine;
+        self.setup.faults = crate::Faults {
+            byzantine,
+            ..crate::Faults::default()
+        };
+        for peer in self.peers() {
+            if self.guardians[usize::from(peer.0)].node.is_none() {
+                self.later(0, Delivery::Start(peer));
+            }
+        }
+    }
+
+    /// A guardian sees a new height of the outside world.
+    pub fn sees(&mut self, peer: PeerId, height: u32) {
+        let news = Event::World {
+            module: play::MODULE,
+            news: Seen(height).encode(),
+        };
+        let life = self.guardians[usize::from(peer.0)].life;
+        self.later(0, Delivery::ToNode(peer, life, news));
+    }
+
+    /// A client makes play money under a name and burns it again, and does not rest until that is accepted.
+    pub fn submit_play(&mut self, name: u64, msat: u64) -> TxId {
+        let amount = Amount::from_msat(msat).unwrap_or(Amount::ZERO);
+        let mint = Mint {
+            name,
+            amount,
+            key: None,
+            honest: true,
+        };
+        let burn = Burn {
+            amount,
+            padding: Vec::new(),
+        };
+        self.submit(Transaction {
+            inputs: vec![Item::new(play::MODULE, &mint)],
+            outputs: vec![Item::new(play::MODULE, &burn)],
+            signatures: vec![None],
+        })
+    }
+
+    /// A client submits a transaction to all guardians, and again until it is decided.
+    pub fn submit(&mut self, transaction: Transaction) -> TxId {
+        let txid = transaction.id(self.federation());
+        self.wanted.insert(txid, (transaction, Default::default()));
+        if !self.client_awake {
+            self.client_awake = true;
+            self.later(0, Delivery::ClientTurn);
+        }
+        txid
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, duration_ms: u64) {
+        let end_ms = self.now_ms + duration_ms;
+        while let Some(entry) = self.queue.first_entry() {
+            if entry.key().0 > end_ms {
+                break;
+            }
+            let ((at_ms, _), delivery) = entry.remove_entry();
+            self.now_ms = at_ms;
+            self.deliver(delivery);
+        }
+        self.now_ms = end_ms;
+    }
+
+    /// Lets time pass until every transaction that clients want is accepted by every guardian that is up, and all have
+    /// committed the same epoch.
+    ///
+    /// # Panics
+    /// If that takes longer than `patience_ms`.
+    #[allow(clippy::panic)]
+    pub fn run_until_settled(&mut self, patience_ms: u64) {
+        let deadline_ms = self.now_ms + patience_ms;
+        while !self.is_settled() {
+            assert!(
+                self.now_ms < deadline_ms,
+                "not settled after {patience_ms} ms: {} of {} accepted, committed {:?}, undecided {:?}",
+                self.accepted(),
+                self.wanted.len(),
+                self.committed(),
+                self.guardians
+                    .iter()
+                    .map(|g| g.node.as_ref().map(guildmint_engine::Node::undecided))
+                    .collect::<Vec<_>>(),
+            );
+            self.run(200);
+        }
+    }
+
+    /// Whether nothing is left to do.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let liar = self.liar();
+        let correct = self
+            .guardians
+            .iter()
+            .filter(|guardian| Some(guardian.me()) != liar && guardian.node.is_some());
+        let mut heads: Vec<_> = correct
+            .filter_map(|guardian| guardian.node.as_ref())
+            .map(|node| (node.head().map(|head| head.digest), node.pool_size()))
+            .collect();
+        heads.dedup();
+        self.wanted.is_empty() && heads.len() == 1 && heads[0].1 == 0
+    }
+
+    fn federation(&self) -> FederationId {
+        self.guardians[0].federation.id()
+    }
+
+    fn peers(&self) -> Vec<PeerId> {
+        (0..self.setup.guardians).map(PeerId).collect()
+    }
+
+    fn later(&mut self, delay_ms: u64, delivery: Delivery) {
+        self.sequence += 1;
+        self.queue
+            .insert((self.now_ms + delay_ms, self.sequence), delivery);
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::ToNode(peer, life, event) => self.event(peer, life, event),
+            Delivery::Synced(peer, life, save) => {
+                let guardian = &mut self.guardians[usize::from(peer.0)];
+                if guardian.life == life {
+                    if let Some(ticket) = guardian.finish_save(save) {
+                        self.event(peer, life, Event::Saved { ticket });
+                    }
+                }
+            }
+            Delivery::Read(peer, life, ticket, keys) => {
+                let rows = self.guardians[usize::from(peer.0)].read(&keys);
+                self.event(peer, life, Event::Loaded { ticket, rows });
+            }
+            Delivery::Wake(peer, life, at_ms) => {
+                let guardian = &mut self.guardians[usize::from(peer.0)];
+                if guardian.wake_ms == Some(at_ms) && guardian.life == life {
+                    guardian.wake_ms = None;
+                    self.event(peer, life, Event::Time);
+                }
+            }
+            Delivery::Crash(peer) => self.crash(peer),
+            Delivery::Start(peer) => self.start_now(peer),
+            Delivery::ClientTurn => self.client_turn(),
+        }
+    }
+
+    fn start_now(&mut self, peer: PeerId) {
+        let now_ms = self.now_ms;
+        let guardian = &mut self.guardians[usize::from(peer.0)];
+        if guardian.node.is_some() {
+            return;
+        }
+        let actions = guardian.start(now_ms);
+        self.carry_out(peer, actions);
+        for other in self.peers() {
+            if other != peer {
+                self.connect(peer, other);
+                self.connect(other, peer);
+            }
+        }
+        let faults = self.setup.faults.clone();
+        if faults.crashes > 0 {
+            let after_ms = self
+                .rng
+                .gen_range(1..20_000 / u64::from(faults.crashes) + 2);
+            self.later(after_ms, Delivery::Crash(peer));
+        }
+    }
+
+    fn connect(&mut self, at: PeerId, to: PeerId) {
+        let life = self.guardians[usize::from(at.0)].life;
+        self.later(5, Delivery::ToNode(at, life, Event::Connected(to)));
+    }
+
+    fn crash(&mut self, peer: PeerId) {
+        let faults = self.setup.faults.clone();
+        let guardian = &mut self.guardians[usize::from(peer.0)];
+        if faults.crashes == 0 || guardian.node.is_none() {
+            return;
+        }
+        let synced = self.rng.gen_range(0..=guardian.unsynced.len());
+        guardian.crash(synced);
+        let outage_ms = self.rng.gen_range(1..=faults.max_outage_ms.max(1));
+        self.later(outage_ms, Delivery::Start(peer));
+    }
+
+    fn event(&mut self, peer: PeerId, life: u32, event: Event) {
+        let now_ms = self.now_ms;
+        let liar = self.liar();
+        let guardian = &mut self.guardians[usize::from(peer.0)];
+        let Some(node) = guardian.node.as_mut().filter(|_| guardian.life == life) else {
+            return;
+        };
+        let actions = node.handle(now_ms, event);
+        if Some(peer) != liar {
+            self.checks.node(node);
+        }
+        self.carry_out(peer, actions);
+    }
+
+    fn carry_out(&mut self, peer: PeerId, actions: Vec<Action>) {
+        for action in actions {
+            self.act(peer, action);
+        }
+    }
+
+    fn act(&mut self, peer: PeerId, action: Action) {
+        let life = self.guardians[usize::from(peer.0)].life;
+        match action {
+            Action::Save { ticket, changes } => {
+                let delay_ms = self.disk_delay(peer);
+                let save = self.guardians[usize::from(peer.0)].begin_save(ticket, changes);
+                self.later(delay_ms, Delivery::Synced(peer, life, save));
+            }
+            Action::Load { ticket, keys } => {
+                let delay_ms = self.disk_delay(peer);
+                let keys = keys.into_iter().collect();
+                self.later(delay_ms, Delivery::Read(peer, life, ticket, keys));
+            }
+            Action::Send { to, bytes } => self.transmit(peer, to, bytes),
+            Action::Broadcast { bytes, .. } => {
+                for to in self.peers() {
+                    if to != peer {
+                        self.transmit(peer, to, bytes.clone());
+                    }
+                }
+            }
+            Action::Check { ticket, job } => {
+                let result = self.guardians[usize::from(peer.0)].federation.check(job);
+                let event = Event::Checked { ticket, result };
+                self.later(1, Delivery::ToNode(peer, life, event));
+            }
+            Action::WakeAt { at_ms } => {
+                self.guardians[usize::from(peer.0)].wake_ms = Some(at_ms);
+                let delay_ms = at_ms.saturating_sub(self.now_ms);
+                self.later(delay_ms, Delivery::Wake(peer, life, at_ms));
+            }
+            Action::Reply { ticket, reply } => self.hear(peer, ticket, reply),
+            Action::Report(fault) => {
+                let liar = self.liar();
+                if Some(peer) != liar {
+                    self.checks.fault(fault, liar);
+                }
+            }
+            // Nothing in play money asks the outside world; a halt is found by the checks.
+            Action::Work { .. } | Action::Halt { .. } => {}
+        }
+    }
+
+    /// When the disk will have done one thing more.
+    fn disk_delay(&mut self, peer: PeerId) -> u64 {
+        let takes_ms = self.rng.gen_range(0..=6);
+        let guardian = &mut self.guardians[usize::from(peer.0)];
+        let done_ms = guardian.disk_free_ms.max(self.now_ms) + takes_ms;
+        guardian.disk_free_ms = done_ms;
+        done_ms - self.now_ms
+    }
+
+    fn transmit(&mut self, from: PeerId, to: PeerId, mut bytes: Vec<u8>) {
+        let faults = self.setup.faults.clone();
+        if Some(from) == self.liar() {
+            match self.tamper(bytes) {
+                Some(tampered) => bytes = tampered,
+                None => return,
+            }
+        } else {
+            self.checks.speech(from, &bytes);
+        }
+        if self.rng.gen_range(0..100) < faults.loss || faults.cut(from, to, self.now_ms) {
+            return;
+        }
+        let copies = 1 + u32::from(self.rng.gen_range(0..100) < faults.duplication);
+        for _ in 0..copies {
+            let delay_ms = 1 + self.rng.gen_range(0..=faults.max_delay_ms.max(3));
+            let life = self.guardians[usize::from(to.0)].life;
+            let event = Event::Peer {
+                from,
+                bytes: bytes.clone(),
+            };
+            self.later(delay_ms, Delivery::ToNode(to, life, event));
+        }
+    }
+
+    /// What a Byzantine guardian makes of its own words: some it swallows, some it garbles.
+    fn tamper(&mut self, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+        match self.rng.gen_range(0..10) {
+            0 | 1 => None,
+            2 => {
+                let at = self.rng.gen_range(0..bytes.len());
+                bytes[at] ^= 1 << self.rng.gen_range(0..8);
+                Some(bytes)
+            }
+            3 => {
+                bytes.truncate(self.rng.gen_range(0..bytes.len()));
+                Some(bytes)
+            }
+            _ => Some(bytes),
+        }
+    }
+
+    /// The client submits what is not everywhere yet, and asks what became of it.
+    fn client_turn(&mut self) {
+        self.asked.clear();
+        let wanted: Vec<_> = self
+            .wanted
+            .iter()
+            .map(|(txid, (transaction, at))| (*txid, transaction.encode(), at.clone()))
+            .collect();
+        self.client_awake = !wanted.is_empty();
+        for (txid, bytes, accepted_at) in wanted {
+            for peer in self.peers() {
+                if !accepted_at.contains(&peer) {
+                    self.ask(peer, txid, Request::Submit(bytes.clone()));
+                    let wait_ms = CLIENT_PATIENCE_MS;
+                    self.ask(peer, txid, Request::Transaction { txid, wait_ms });
+                }
+            }
+        }
+        if self.client_awake {
+            self.later(CLIENT_PATIENCE_MS, Delivery::ClientTurn);
+        }
+    }
+
+    fn ask(&mut self, peer: PeerId, txid: TxId, request: Request) {
+        self.next_ticket += 1;
+        let ticket = Ticket(1 << 40 | self.next_ticket);
+        self.asked.insert(ticket, txid);
+        let life = self.guardians[usize::from(peer.0)].life;
+        let event = Event::Client { ticket, request };
+        let delay_ms = self.rng.gen_range(1..20);
+        self.later(delay_ms, Delivery::ToNode(peer, life, event));
+    }
+
+    fn hear(&mut self, peer: PeerId, ticket: Ticket, reply: Reply) {
+        let (Some(txid), Reply::Transaction(answer)) = (self.asked.remove(&ticket), reply) else {
+            return;
+        };
+        if Some(peer) == self.liar() {
+            return;
+        }
+        self.checks.status(txid, &answer.status);
+        let correct = self.guardians.len() - usize::from(self.liar().is_some());
+        if let (Some((_, at)), TransactionStatus::Accepted { .. }) =
+            (self.wanted.get_mut(&txid), answer.status)
+        {
+            at.insert(peer);
+            let up = self.guardians.iter().filter(|g| g.node.is_some()).count();
+            if at.len() >= correct.min(up) {
+                self.wanted.remove(&txid);
+            }
+        }
+    }
+}
