@@ -15,7 +15,7 @@ use hmac::{Hmac, Mac};
 use secp256k1::{Keypair, SECP256K1};
 use serde::{Deserialize, Serialize};
 use sha2::Sha512;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::note;
 use crate::Denomination;
@@ -76,9 +76,11 @@ impl Node {
     }
 }
 
-#[allow(clippy::expect_used)]
 fn child(key: &[u8; 64], label: &str, data: &[u8]) -> Node {
-    let mut mac = Hmac::<Sha512>::new_from_slice(key).expect("HMAC takes keys of any length");
+    // HMAC fills its key up to the hash's block; done here, no key has a wrong length.
+    let mut block = Zeroizing::new([0; 128]);
+    block[..64].copy_from_slice(key);
+    let mut mac = Hmac::<Sha512>::new((&*block).into());
     mac.update(label.as_bytes());
     mac.update(data);
     Node(mac.finalize().into_bytes().into())
