@@ -1,1 +1,42 @@
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod api;
+mod ask;
+mod backoff;
+mod client;
+mod error;
+mod event;
+mod federation;
+mod inquiry;
+mod operation;
+mod payment;
+mod reply;
+mod rows;
+mod submission;
+
+pub use api::{ApiRequest, RequestError};
+pub use client::{
+    Balance, Client, FederationView, GuardianView, LoadError, NoteCount, NoteView,
+};
+pub use error::ClientError;
+pub use event::{
+    Action, Burial, ChainNews, Command, Event, Millis, RequestId, SaveId, Sighting, Ticket,
+};
+pub use federation::{JoinError, Membership};
+pub use guildmint_mint::client::{MasterSeed, NotesString, NotesStringError};
+pub use operation::{OperationId, ParseOperationIdError, Phase, View};
+pub use reply::Reply;
+pub use rows::DamagedRow;
+
+use guildmint_core::ledger::Changes;
+
+/// The rows of a wallet that has just joined a federation; save them, then [`Client::load`].
+#[must_use]
+pub fn join(membership: &Membership) -> Changes {
+    let mut rows = rows::Rows::default();
+    rows.put(&rows::Joined(()), membership);
+    rows.take_changes()
+}

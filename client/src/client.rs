@@ -1,0 +1,394 @@
+//! The wallet as one value: events in, actions out.
+
+mod commands;
+mod look;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use guildmint_core::{ledger::Memory, PeerId, TxId};
+use guildmint_mint::client::MasterSeed;
+use rand_chacha::{rand_core::SeedableRng, ChaCha20Rng};
+use serde_json::Value as Json;
+use thiserror::Error;
+
+use crate::{
+    api::RequestError,
+    ask::{Ask, Finding},
+    error::ClientError,
+    event::{Action, Event, Millis, RequestId, SaveId, Ticket},
+    federation::Federation,
+    inquiry::{Inquiry, Next, Question},
+    operation::{Desk, Happening, OperationId, Operation, Record, Wish},
+    payment,
+    reply::Reply,
+    rows::{DamagedRow, Joined, NextOperation, OperationRow, PaymentRow, Rows},
+    submission::{Requests, Standing, Submission},
+};
+
+pub use look::{Balance, FederationView, GuardianView, NoteCount, NoteView};
+
+/// Why stored rows make no wallet.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum LoadError {
+    /// See [`DamagedRow`].
+    #[error(transparent)]
+    Damaged(#[from] DamagedRow),
+    /// The wallet has not joined a federation.
+    #[error("the wallet has joined no federation")]
+    NotJoined,
+    /// The federation's config is of no use.
+    #[error(transparent)]
+    Federation(#[from] ClientError),
+}
+
+/// Who waits for a question's answer.
+#[derive(Debug)]
+enum Asker {
+    Operation(OperationId),
+    Command(Ticket, Inquiry),
+}
+
+/// Whose request it was.
+#[derive(Debug, Clone, Copy)]
+enum Owner {
+    Submission(TxId),
+    Question(u64),
+}
+
+/// A wallet in one federation.
+pub struct Client {
+    federation: Federation,
+    rows: Rows,
+    rng: ChaCha20Rng,
+    now: Millis,
+    started: bool,
+    submissions: BTreeMap<TxId, (OperationId, Submission)>,
+    questions: BTreeMap<u64, (Asker, Ask)>,
+    timers: BTreeMap<OperationId, Millis>,
+    requests: BTreeMap<RequestId, (Owner, PeerId)>,
+    happenings: VecDeque<(OperationId, Happening)>,
+    outbox: Vec<Action>,
+    held: VecDeque<(SaveId, Vec<Action>)>,
+    wake: Option<Millis>,
+    last_id: u64,
+}
+
+impl Client {
+    /// A wallet from its stored rows. `random` spreads load and waiting times; no secret comes of it.
+    ///
+    /// Nothing happens before the first [`Event::Time`].
+    ///
+    /// # Errors
+    /// If a row cannot be read, or the wallet has joined no federation.
+    pub fn load(rows: Memory, seed: &MasterSeed, random: [u8; 32]) -> Result<Self, LoadError> {
+        let rows = Rows::load(rows)?;
+        let membership = rows.get(&Joined(())).ok_or(LoadError::NotJoined)?;
+        Ok(Self {
+            federation: Federation::open(membership, seed)?,
+            rows,
+            rng: ChaCha20Rng::from_seed(random),
+            now: Millis::default(),
+            started: false,
+            submissions: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            happenings: VecDeque::new(),
+            outbox: Vec::new(),
+            held: VecDeque::new(),
+            wake: None,
+            last_id: 0,
+        })
+    }
+
+    /// Takes an event, and says what to do, in order. Actions that depend on rows that are not durable yet are held back
+    /// until [`Event::Saved`]: whatever leaves, a crash cannot undo what it stands on.
+    #[must_use]
+    pub fn handle(&mut self, event: Event) -> Vec<Action> {
+        let mut ready = Vec::new();
+        match event {
+            Event::Time { now } => self.time(now),
+            Event::Command { ticket, command } => self.command(ticket, command),
+            Event::Answer { request, result } => self.answer(request, result),
+            Event::Saved { save } => ready = self.saved(save),
+            Event::Chain { operation, result } => {
+                self.happenings.push_back((operation, Happening::Chain(result)));
+            }
+        }
+        self.run();
+        ready.extend(self.flush());
+        ready
+    }
+
+    fn time(&mut self, now: Millis) {
+        self.now = self.now.max(now);
+        if !self.started {
+            self.started = true;
+            self.start();
+        }
+        let due = |(operation, at): (&OperationId, &Millis)| (*at <= now).then_some(*operation);
+        let due: Vec<_> = self.timers.iter().filter_map(due).collect();
+        for operation in due {
+            self.timers.remove(&operation);
+            self.happenings.push_back((operation, Happening::Time));
+        }
+        let mut requests = Vec::new();
+        for (txid, (_, submission)) in &mut self.submissions {
+            requests.push((Owner::Submission(*txid), submission.tick(self.now)));
+        }
+        for (number, (_, ask)) in &mut self.questions {
+            requests.push((Owner::Question(*number), ask.tick(self.now)));
+        }
+        for (owner, requests) in requests {
+            self.send(owner, requests);
+        }
+        let open: Vec<_> = self.questions.keys().copied().collect();
+        for number in open {
+            self.judge_question(number);
+        }
+    }
+
+    /// Everything that was pending when the program ended goes on.
+    fn start(&mut self) {
+        for (PaymentRow(txid), _) in self.rows.scan::<PaymentRow>() {
+            self.submit(txid);
+        }
+        for (OperationRow(operation), _) in self.rows.scan::<OperationRow>() {
+            self.happenings.push_back((operation, Happening::Time));
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    fn send(&mut self, owner: Owner, requests: Requests) {
+        for (peer, body) in requests {
+            let request = RequestId(self.number());
+            self.requests.insert(request, (owner, peer));
+            self.outbox.push(Action::Request {
+                request,
+                peer,
+                body,
+            });
+        }
+    }
+
+    fn answer(&mut self, request: RequestId, result: Result<Json, RequestError>) {
+        let Some((owner, peer)) = self.requests.remove(&request) else {
+            return;
+        };
+        match owner {
+            Owner::Submission(txid) => {
+                let Some((_, submission)) = self.submissions.get_mut(&txid) else {
+                    return;
+                };
+                let requests = submission.answered(peer, result, self.now, &mut self.rng);
+                self.send(owner, requests);
+                self.judge_submission(txid);
+            }
+            Owner::Question(number) => {
+                let Some((_, ask)) = self.questions.get_mut(&number) else {
+                    return;
+                };
+                let requests = ask.answered(peer, result, self.now, &mut self.rng);
+                self.send(owner, requests);
+                self.judge_question(number);
+            }
+        }
+    }
+
+    fn submit(&mut self, txid: TxId) {
+        let Some(payment) = self.rows.get(&PaymentRow(txid)) else {
+            return;
+        };
+        let quorum = self.federation.quorum;
+        let (submission, requests) =
+            Submission::start(quorum, txid, payment.transaction, self.now);
+        self.submissions.insert(txid, (payment.operation, submission));
+        self.send(Owner::Submission(txid), requests);
+    }
+
+    /// Ends a submission if the guardians have settled it (SPEC API-4).
+    fn judge_submission(&mut self, txid: TxId) {
+        let Some((operation, submission)) = self.submissions.get_mut(&txid) else {
+            return;
+        };
+        let Some(payment) = self.rows.get(&PaymentRow(txid)) else {
+            return;
+        };
+        let operation = *operation;
+        let happening = match submission.standing() {
+            Standing::Open(_) => return,
+            Standing::Rejected(reject) => {
+                payment::release(&mut self.rows, txid, &payment);
+                Happening::Rejected(txid, reject)
+            }
+            Standing::Accepted(outcomes) => {
+                let shares = outcomes.len() >= self.federation.quorum.threshold();
+                if !payment.notes.is_empty() && !shares {
+                    return;
+                }
+                match payment.finish(&self.federation.mint, &outcomes) {
+                    Ok(notes) => payment::settle(&mut self.rows, txid, &payment, notes),
+                    Err(unfinished) => {
+                        for peer in unfinished.culprits {
+                            submission.distrust(peer, self.now, &mut self.rng);
+                        }
+                        let requests = submission.tick(self.now);
+                        self.send(Owner::Submission(txid), requests);
+                        return;
+                    }
+                }
+                Happening::Accepted(txid)
+            }
+        };
+        self.submissions.remove(&txid);
+        self.happenings.push_back((operation, happening));
+    }
+
+    fn ask(&mut self, asker: Asker, (request, rule, reader): Question) {
+        let quorum = self.federation.quorum;
+        let (ask, requests) = Ask::start(quorum, request, rule, reader, self.now, &mut self.rng);
+        let number = self.number();
+        self.questions.insert(number, (asker, ask));
+        self.send(Owner::Question(number), requests);
+    }
+
+    fn judge_question(&mut self, number: u64) {
+        let Some((_, ask)) = self.questions.get_mut(&number) else {
+            return;
+        };
+        let Some(finding) = ask.finding(self.now) else {
+            return;
+        };
+        if let Some((asker, _)) = self.questions.remove(&number) {
+            self.found(asker, finding);
+        }
+    }
+
+    fn found(&mut self, asker: Asker, finding: Finding) {
+        match asker {
+            Asker::Operation(operation) => {
+                self.happenings.push_back((operation, Happening::Found(finding)));
+            }
+            Asker::Command(ticket, inquiry) => match inquiry.answered(finding) {
+                Next::Ask(inquiry, question) => {
+                    self.ask(Asker::Command(ticket, inquiry), question);
+                }
+                Next::Reply(result) => self.reply(ticket, result),
+            },
+        }
+    }
+
+    fn reply(&mut self, ticket: Ticket, result: Result<Reply, ClientError>) {
+        self.outbox.push(Action::Reply { ticket, result });
+    }
+
+    /// Lets operations step until nothing is left to react to.
+    fn run(&mut self) {
+        while let Some((id, happening)) = self.happenings.pop_front() {
+            let Some(record) = self.rows.get(&OperationRow(id)) else {
+                continue;
+            };
+            let before = record.operation.clone();
+            let (operation, wishes) = self.at_desk(id, |desk| record.operation.step(happening, desk));
+            if operation != before {
+                let created = record.created;
+                self.rows.put(&OperationRow(id), &Record { created, operation });
+                self.outbox.push(Action::Progress { operation: id });
+            }
+            self.carry_out(id, wishes);
+        }
+    }
+
+    fn at_desk<T>(&mut self, id: OperationId, work: impl FnOnce(&mut Desk<'_>) -> T) -> (T, Vec<Wish>) {
+        let mut desk = Desk {
+            id,
+            now: self.now,
+            federation: &self.federation,
+            rows: &mut self.rows,
+            wishes: Vec::new(),
+        };
+        let done = work(&mut desk);
+        (done, desk.wishes)
+    }
+
+    fn carry_out(&mut self, id: OperationId, wishes: Vec<Wish>) {
+        for wish in wishes {
+            match wish {
+                Wish::Submit(txid) => self.submit(txid),
+                Wish::Ask {
+                    request,
+                    rule,
+                    reader,
+                } => self.ask(Asker::Operation(id), (request, rule, reader)),
+                Wish::FindDeposits(script) => self.outbox.push(Action::FindDeposits {
+                    operation: id,
+                    script,
+                }),
+                Wish::WakeAt(at) => {
+                    self.timers.insert(id, at);
+                }
+            }
+        }
+    }
+
+    /// Stores a new operation.
+    fn open(
+        &mut self,
+        start: impl FnOnce(&mut Desk<'_>) -> Result<Operation, ClientError>,
+    ) -> Result<OperationId, ClientError> {
+        let number = self.rows.count_up(&NextOperation(()));
+        let number = number.ok_or(ClientError::Exhausted("operation numbers"))?;
+        // People count from one.
+        let id = OperationId(number.saturating_add(1));
+        let (operation, wishes) = self.at_desk(id, start);
+        let (created, operation) = (self.now, operation?);
+        self.rows.put(&OperationRow(id), &Record { created, operation });
+        self.carry_out(id, wishes);
+        Ok(id)
+    }
+
+    /// What can be done now. New changes go out first; what came with or after them waits until they are durable.
+    fn flush(&mut self) -> Vec<Action> {
+        let changes = self.rows.take_changes();
+        let mut actions = std::mem::take(&mut self.outbox);
+        let mut ready = Vec::new();
+        if !changes.is_empty() {
+            let save = SaveId(self.number());
+            ready.push(Action::Save { save, changes });
+            self.held.push_back((save, actions));
+        } else if let Some((_, held)) = self.held.back_mut() {
+            held.append(&mut actions);
+        } else {
+            ready = actions;
+        }
+        let wake = self.next_wake();
+        if wake != self.wake {
+            self.wake = wake;
+            ready.extend(wake.map(|at| Action::WakeAt { at }));
+        }
+        ready
+    }
+
+    fn saved(&mut self, save: SaveId) -> Vec<Action> {
+        let mut ready = Vec::new();
+        while self.held.front().is_some_and(|(held, _)| *held <= save) {
+            ready.extend(self.held.pop_front().into_iter().flat_map(|(_, held)| held));
+        }
+        ready
+    }
+
+    fn next_wake(&self) -> Option<Millis> {
+        let submissions = self.submissions.values();
+        let submissions = submissions.filter_map(|(_, one)| one.wake_at(self.now));
+        let questions = self.questions.values().map(|(_, ask)| ask.wake_at());
+        let timers = self.timers.values().copied();
+        submissions.chain(questions).chain(timers).min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! What can be seen of a wallet without asking anybody.
+
+use std::collections::BTreeMap;
+
+use guildmint_core::{Amount, FederationId, PeerId};
+use guildmint_mint::{client::NotesString, Nonce, PointBytes};
+use serde::Serialize;
+
+use super::Client;
+use crate::{
+    error::ClientError,
+    operation::{OperationId, Phase, View},
+    payment::held,
+    rows::{CoinRow, OperationRow, PaymentRow},
+    submission::Standing,
+};
+
+/// What is in the wallet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Balance {
+    /// Notes that can be spent now.
+    #[serde(rename = "balance_msat")]
+    pub spendable: Amount,
+    /// Notes and deposits that will be there if all goes well.
+    #[serde(rename = "pending_msat")]
+    pub pending: Amount,
+}
+
+/// Notes of one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct NoteCount {
+    /// What one of them is worth.
+    #[serde(rename = "denomination_msat")]
+    pub denomination: Amount,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// A note as anyone may see it, with the key that verifies it: no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NoteView {
+    /// What it is worth if it is genuine.
+    #[serde(rename = "denomination_msat")]
+    pub denomination: Amount,
+    /// Its name; the signature is on the byte 1 and these 32.
+    pub nonce: Nonce,
+    /// A BLS signature of `BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_`, 48 bytes.
+    pub signature: PointBytes,
+    /// The federation's key for this denomination, a compressed point of G2, in hexadecimal; null if it has none.
+    pub public_key: Option<String>,
+}
+
+/// The federation that the wallet has joined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FederationView {
+    /// Its name for programs.
+    pub federation: FederationId,
+    /// Its name for people. Hostile text.
+    pub name: String,
+    /// The bitcoin network.
+    pub network: String,
+    /// Guardians that are needed to decide.
+    pub threshold: usize,
+    /// The guardians.
+    pub guardians: BTreeMap<u16, GuardianView>,
+}
+
+/// One guardian.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GuardianView {
+    /// Its name for people. Hostile text.
+    pub name: String,
+    /// Where its API is, as far as we know. Hostile text.
+    pub api: Option<String>,
+}
+
+impl Client {
+    /// What is in the wallet.
+    #[must_use]
+    pub fn balance(&self) -> Balance {
+        let sum = |amounts: Vec<Amount>| Amount::sum(amounts).unwrap_or(Amount::MAX);
+        let (coins, payments) = (
+            self.rows.scan::<CoinRow>(),
+            self.rows.scan::<PaymentRow>(),
+        );
+        let spendable = coins.iter().filter(|(_, coin)| coin.spent_by.is_none());
+        let operations = self.rows.scan::<OperationRow>();
+        let expected = operations.iter().map(|(_, record)| record.operation.expected());
+        let asked = payments.iter().map(|(_, payment)| payment.asked());
+        Balance {
+            spendable: sum(spendable.map(|(row, _)| row.0.denomination.amount()).collect()),
+            pending: sum(asked.chain(expected).collect()),
+        }
+    }
+
+    /// Notes that can be spent, by value.
+    #[must_use]
+    pub fn notes(&self) -> Vec<NoteCount> {
+        held(&self.rows)
+            .into_iter()
+            .map(|(value, count)| NoteCount {
+                denomination: value.amount(),
+                count,
+            })
+            .collect()
+    }
+
+    /// All operations, the oldest first.
+    #[must_use]
+    pub fn operations(&self) -> Vec<View> {
+        let rows = self.rows.scan::<OperationRow>().into_iter();
+        rows.map(|(OperationRow(id), record)| record.view(id)).collect()
+    }
+
+    /// One operation.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub fn operation(&self, id: OperationId) -> Result<View, ClientError> {
+        let record = self.rows.get(&OperationRow(id));
+        let record = record.ok_or(ClientError::NoSuchOperation(id))?;
+        Ok(record.view(id))
+    }
+
+    /// Whether anything goes on by itself while the program runs.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.operations().iter().any(|view| view.phase == Phase::Pending)
+    }
+
+    /// What keeps an operation's transactions from being settled, as far as the guardians say.
+    #[must_use]
+    pub fn obstacle(&self, id: OperationId) -> Option<ClientError> {
+        let needed = self.federation.quorum.threshold();
+        let ours = self.submissions.values().filter(|(operation, _)| *operation == id);
+        ours.map(|(_, submission)| submission).find_map(|submission| {
+            match submission.standing() {
+                Standing::Open(Some(reject)) => Some(reject.into()),
+                Standing::Open(None) if submission.heard() < needed => {
+                    let answered = submission.heard();
+                    Some(ClientError::TooFewGuardians { answered, needed })
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// The federation.
+    #[must_use]
+    pub fn federation(&self) -> FederationView {
+        let guardian = |peer: PeerId| GuardianView {
+            name: self.federation.guardians[usize::from(peer.0)].clone(),
+            api: self.federation.apis.get(&peer).cloned(),
+        };
+        FederationView {
+            federation: self.federation.id,
+            name: self.federation.name.clone(),
+            network: self.federation.network.to_string(),
+            threshold: self.federation.quorum.threshold(),
+            guardians: self.federation.quorum.peers().map(|peer| (peer.0, guardian(peer))).collect(),
+        }
+    }
+
+    /// Where guardians can be asked.
+    #[must_use]
+    pub fn apis(&self) -> &BTreeMap<PeerId, String> {
+        &self.federation.apis
+    }
+
+    /// Electrum servers that the federation recommends.
+    #[must_use]
+    pub fn electrum(&self) -> &[String] {
+        &self.federation.wallet.config().electrum
+    }
+
+    /// What anyone may see of notes, to verify them with other software.
+    #[must_use]
+    pub fn decode(&self, notes: &NotesString) -> Vec<NoteView> {
+        let keys = &self.federation.mint.config().keys;
+        let view = |note: &guildmint_mint::Note| NoteView {
+            denomination: note.amount(),
+            nonce: note.nonce,
+            signature: note.signature,
+            public_key: keys
+                .get(&note.denomination)
+                .map(|keys| hex::encode(keys.aggregate().to_bytes())),
+        };
+        notes.notes().iter().map(|note| view(note.note())).collect()
+    }
+}

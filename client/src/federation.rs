@@ -1,0 +1,115 @@
+//! The federation as a client knows it, and how it comes to know it.
+
+use std::collections::BTreeMap;
+
+use bitcoin::Network;
+use guildmint_core::{
+    api::ConfigAnswer, encoding::hex_bytes, FederationId, GenesisConfig, InviteCode, ModuleId,
+    PeerId, Quorum, Wire,
+};
+use guildmint_mint::{
+    client::{MasterSeed, MintClient},
+    MintConfig,
+};
+use guildmint_wallet::{client::WalletClient, WalletConfig};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::error::ClientError;
+
+/// What is stored about the federation that a wallet has joined. Nothing in it is secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The canonical encoding of the genesis config.
+    #[serde(with = "hex_bytes")]
+    pub genesis: Vec<u8>,
+    /// Where guardians can be asked.
+    pub apis: BTreeMap<PeerId, String>,
+}
+
+/// Why a federation cannot be joined.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum JoinError {
+    /// Nobody gave a config that is the invited federation's.
+    #[error("no guardian of the invite gave the genesis config of federation {0}")]
+    NoConfig(FederationId),
+}
+
+impl Membership {
+    /// Judges what guardians answered to `GET /v1/config`: the config is accepted from any of them, and only if it hashes to
+    /// the federation of the invite (SPEC GEN-7).
+    ///
+    /// Addresses are not under the hash. The invite's own count. Any other counts if f + 1 guardians of the invite name it,
+    /// or all of them if they are fewer: a single liar must not be able to pose as everybody.
+    ///
+    /// # Errors
+    /// If none of the answers has the config.
+    pub fn judge(
+        invite: &InviteCode,
+        answers: &BTreeMap<PeerId, ConfigAnswer>,
+    ) -> Result<Self, JoinError> {
+        let none = || JoinError::NoConfig(invite.federation);
+        let decode = |answer: &ConfigAnswer| {
+            let config = GenesisConfig::decode(&answer.genesis).ok()?;
+            let right = config.id() == invite.federation && config.validate().is_ok();
+            Some((answer.genesis.clone(), config.quorum().ok().filter(|_| right)?))
+        };
+        let (genesis, quorum) = answers.values().find_map(decode).ok_or_else(none)?;
+        let needed = quorum.one_honest().min(invite.apis.len());
+        let mut named: BTreeMap<(PeerId, &str), usize> = BTreeMap::new();
+        for (peer, url) in answers.values().flat_map(|answer| &answer.apis) {
+            *named.entry((*peer, url)).or_default() += 1;
+        }
+        let enough = |(_, count): &(_, usize)| *count >= needed;
+        let mut apis: BTreeMap<PeerId, String> = named
+            .into_iter()
+            .filter(enough)
+            .map(|((peer, url), _)| (peer, url.to_owned()))
+            .collect();
+        apis.extend(invite.apis.clone());
+        apis.retain(|peer, _| quorum.contains(*peer));
+        Ok(Self { genesis, apis })
+    }
+}
+
+/// A federation with the clients of its modules.
+pub(crate) struct Federation {
+    pub(crate) id: FederationId,
+    pub(crate) name: String,
+    pub(crate) network: Network,
+    pub(crate) quorum: Quorum,
+    pub(crate) apis: BTreeMap<PeerId, String>,
+    pub(crate) guardians: Vec<String>,
+    pub(crate) mint: MintClient,
+    pub(crate) wallet: WalletClient,
+    pub(crate) wallet_module: ModuleId,
+}
+
+impl Federation {
+    pub(crate) fn open(membership: Membership, seed: &MasterSeed) -> Result<Self, ClientError> {
+        let unusable = |problem: &dyn std::fmt::Display| ClientError::Federation(problem.to_string());
+        let genesis = GenesisConfig::decode(&membership.genesis).map_err(|e| unusable(&e))?;
+        let (id, quorum) = (genesis.id(), genesis.quorum().map_err(|e| unusable(&e))?);
+        let config = |kind: &str| {
+            let absent = format!("it has no {kind} module");
+            genesis.module(kind).ok_or_else(|| unusable(&absent))
+        };
+        let (mint_module, mint) = config(guildmint_mint::KIND)?;
+        let mint = MintConfig::decode(&mint.config).map_err(|e| unusable(&e))?;
+        let (wallet_module, wallet) = config(guildmint_wallet::KIND)?;
+        let wallet = WalletConfig::decode(&wallet.config).map_err(|e| unusable(&e))?;
+        let mint = MintClient::new(id, mint_module, quorum, mint, seed);
+        let wallet = WalletClient::new(id, wallet_module, quorum, wallet, seed.as_bytes());
+        Ok(Self {
+            id,
+            quorum,
+            mint: mint.map_err(|e| unusable(&e))?,
+            wallet: wallet.map_err(|e| unusable(&e))?,
+            wallet_module,
+            network: genesis.network,
+            apis: membership.apis,
+            guardians: genesis.guardians.into_iter().map(|one| one.name).collect(),
+            name: genesis.name,
+        })
+    }
+}

@@ -1,0 +1,298 @@
+//! An address to pay into, watched until what arrives there is claimed (SPEC WAL-2, WAL-3).
+
+use std::collections::BTreeMap;
+
+use bitcoin::{BlockHash, Network, OutPoint};
+use guildmint_core::{module::Reject, Amount, Item, TxId};
+use guildmint_wallet::{client::ClaimError, PegInError};
+use serde::{Deserialize, Serialize};
+use serde_json::{json, Value as Json};
+
+use super::{problem, Description, Desk, Happening, Phase};
+use crate::{
+    error::ClientError,
+    event::{Burial, ChainNews, Sighting},
+    payment::{held, Draft, Input},
+    rows::NextAddress,
+};
+
+/// How often the chain is looked at.
+const LOOK_MS: u64 = 30_000;
+/// The same where blocks come when the user wants.
+const LOOK_REGTEST_MS: u64 = 500;
+
+/// The state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Deposit {
+    /// The key's index: all about the address follows from it.
+    index: u64,
+    address: String,
+    /// What was paid to it, by output.
+    claims: BTreeMap<OutPoint, Claim>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Claim {
+    amount_sat: u64,
+    /// The block's height, once it is in one.
+    height: Option<u32>,
+    state: ClaimState,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum ClaimState {
+    /// Not deep enough in the chain.
+    Seen,
+    /// This transaction claims it, for so much e-cash, as part of this block.
+    Claiming(TxId, Amount, BlockHash),
+    Claimed(Amount),
+    Refused(Reject),
+}
+
+impl Deposit {
+    pub(crate) fn start(desk: &mut Desk<'_>) -> Result<Self, ClientError> {
+        let index = desk.rows.count_up(&NextAddress(()));
+        let index = index.ok_or(ClientError::Exhausted("addresses"))?;
+        let address = desk.federation.wallet.deposit_address(index);
+        let address = address.map_err(|error| ClientError::Federation(error.to_string()))?;
+        desk.wake_after_ms(look_ms(desk));
+        Ok(Self {
+            index,
+            address: address.to_string(),
+            claims: BTreeMap::new(),
+        })
+    }
+
+    fn is_settled(&self) -> bool {
+        let settled = |claim: &Claim| {
+            matches!(claim.state, ClaimState::Claimed(_) | ClaimState::Refused(_))
+        };
+        !self.claims.is_empty() && self.claims.values().all(settled)
+    }
+
+    pub(super) fn step(mut self, happening: Happening, desk: &mut Desk<'_>) -> Self {
+        match happening {
+            Happening::Time if self.is_settled() => {}
+            Happening::Resume | Happening::Time => self.look(desk),
+            Happening::Chain(Ok(news)) => {
+                self.sighted(news, desk);
+                self.look_later(desk);
+            }
+            Happening::Chain(Err(_)) => self.look_later(desk),
+            Happening::Accepted(txid) => self.settle(txid, |amount| ClaimState::Claimed(amount)),
+            Happening::Rejected(txid, reject) => {
+                self.settle(txid, |_| ClaimState::Refused(reject.clone()));
+            }
+            Happening::Found(_) | Happening::Reclaim => {}
+        }
+        self
+    }
+
+    fn look(&self, desk: &mut Desk<'_>) {
+        if let Ok(script) = desk.federation.wallet.script_pubkey(self.index) {
+            desk.find_deposits(script);
+        }
+    }
+
+    fn look_later(&self, desk: &mut Desk<'_>) {
+        if !self.is_settled() {
+            desk.wake_after_ms(look_ms(desk));
+        }
+    }
+
+    fn settle(&mut self, txid: TxId, end: impl Fn(Amount) -> ClaimState) {
+        for claim in self.claims.values_mut() {
+            if let ClaimState::Claiming(claiming, amount, _) = claim.state {
+                if claiming == txid {
+                    claim.state = end(amount);
+                }
+            }
+        }
+    }
+
+    fn sighted(&mut self, news: ChainNews, desk: &mut Desk<'_>) {
+        // What is no longer there was replaced or reorganised away.
+        let there: Vec<OutPoint> = news.deposits.iter().map(|one| one.outpoint).collect();
+        self.claims.retain(|outpoint, claim| {
+            !matches!(claim.state, ClaimState::Seen) || there.contains(outpoint)
+        });
+        for sighting in news.deposits {
+            let claim = self.claims.entry(sighting.outpoint).or_insert(Claim {
+                amount_sat: sighting.amount_sat,
+                height: None,
+                state: ClaimState::Seen,
+            });
+            let Some(burial) = &sighting.burial else {
+                continue;
+            };
+            let finality = desk.federation.wallet.config().finality_blocks;
+            let buried = news.tip_height >= burial.height.saturating_add(finality);
+            if buried && claim.state.wants(burial) {
+                claim.state = begin_claim(self.index, &sighting, burial, desk);
+            }
+            claim.height = Some(burial.height);
+        }
+    }
+
+    /// What was paid but is not in a transaction of ours.
+    pub(super) fn expected(&self) -> Amount {
+        let seen = self
+            .claims
+            .values()
+            .filter(|claim| matches!(claim.state, ClaimState::Seen))
+            .filter_map(|claim| Amount::from_sat(claim.amount_sat).ok());
+        Amount::sum(seen).unwrap_or(Amount::MAX)
+    }
+
+    pub(super) fn describe(&self) -> Description {
+        let states: Vec<_> = self.claims.values().map(|claim| &claim.state).collect();
+        let any = |test: fn(&ClaimState) -> bool| states.iter().any(|state| test(state));
+        let (state, phase) = if states.is_empty() {
+            ("waiting", Phase::Pending)
+        } else if any(|state| matches!(state, ClaimState::Claiming(..))) {
+            ("claiming", Phase::Pending)
+        } else if any(|state| matches!(state, ClaimState::Seen)) {
+            ("seen", Phase::Pending)
+        } else if any(|state| matches!(state, ClaimState::Claimed(_))) {
+            ("claimed", Phase::Done)
+        } else {
+            ("refused", Phase::Failed)
+        };
+        let claimed = states.iter().filter_map(|state| match state {
+            ClaimState::Claimed(amount) => Some(*amount),
+            _ => None,
+        });
+        let paid_sat: u64 = self.claims.values().map(|claim| claim.amount_sat).sum();
+        Description {
+            kind: "deposit",
+            state,
+            phase,
+            details: json!({
+                "address": self.address,
+                "paid_sat": paid_sat,
+                "amount_msat": Amount::sum(claimed).unwrap_or(Amount::MAX).msat(),
+                "deposits": self.claims.iter().map(describe_claim).collect::<Vec<_>>(),
+            }),
+        }
+    }
+}
+
+fn look_ms(desk: &Desk<'_>) -> u64 {
+    match desk.federation.network {
+        Network::Regtest => LOOK_REGTEST_MS,
+        _ => LOOK_MS,
+    }
+}
+
+impl ClaimState {
+    /// Whether a claim with this burial would be new. A claim with another one may wait for a block that is no longer in
+    /// the chain, or never was: the source may have lied.
+    fn wants(&self, burial: &Burial) -> bool {
+        match self {
+            Self::Seen => true,
+            Self::Claiming(_, _, block) => *block != burial.header.block_hash(),
+            Self::Claimed(_) | Self::Refused(_) => false,
+        }
+    }
+}
+
+fn begin_claim(
+    index: u64,
+    sighting: &Sighting,
+    burial: &Burial,
+    desk: &mut Desk<'_>,
+) -> ClaimState {
+    match claim(index, sighting, burial, desk) {
+        Ok((txid, amount)) => ClaimState::Claiming(txid, amount, burial.header.block_hash()),
+        Err(ClaimFailure::Unproven) => ClaimState::Seen,
+        Err(ClaimFailure::Worthless(error)) => {
+            ClaimState::Refused(Reject::permanent(&error.code(), error))
+        }
+    }
+}
+
+/// Why nothing can be claimed.
+enum ClaimFailure {
+    /// The chain source gave no good proof. It may give a better one later.
+    Unproven,
+    /// The federation does not take so little.
+    Worthless(ClientError),
+}
+
+impl From<ClaimError> for ClaimFailure {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Proof(PegInError::TooSmall { amount_sat, .. }) => {
+                let amount = Amount::from_sat(amount_sat).unwrap_or(Amount::MAX);
+                Self::Worthless(ClientError::TooLittle(amount))
+            }
+            _ => Self::Unproven,
+        }
+    }
+}
+
+impl From<ClientError> for ClaimFailure {
+    fn from(error: ClientError) -> Self {
+        Self::Worthless(error)
+    }
+}
+
+fn claim(
+    index: u64,
+    sighting: &Sighting,
+    burial: &Burial,
+    desk: &mut Desk<'_>,
+) -> Result<(TxId, Amount), ClaimFailure> {
+    let wallet = &desk.federation.wallet;
+    let Burial {
+        header,
+        merkle,
+        transaction,
+        ..
+    } = burial.clone();
+    let proof = wallet.peg_in(index, &transaction, sighting.outpoint.vout, header, merkle)?;
+    // What was proven counts, not what the source said.
+    let paid = proof.claim().map_err(ClaimError::Proof)?.amount_sat;
+    let amount = Amount::from_sat(paid).map_err(|_| ClaimFailure::Unproven)?;
+    let net = amount.checked_sub(wallet.config().peg_in_fee);
+    let net = net.filter(|net| *net > Amount::ZERO);
+    let net = net.ok_or(ClientError::TooLittle(amount))?;
+    let tariff = desk.federation.mint.tariff();
+    let issue = tariff.change(net, &held(desk.rows)).map_err(ClientError::from)?;
+    let credited = Amount::sum(issue.iter().map(|value| value.amount())).unwrap_or(net);
+    let sign = move |txid| {
+        let signature = wallet.sign(index, txid);
+        signature.map_err(|error| ClientError::Federation(error.to_string()))
+    };
+    let input = Input {
+        item: Item::new(desk.federation.wallet_module, &proof),
+        sign: Box::new(sign),
+    };
+    let txid = desk.pay(Draft {
+        inputs: vec![input],
+        issue,
+        ..Draft::default()
+    })?;
+    Ok((txid, credited))
+}
+
+fn describe_claim((outpoint, claim): (&OutPoint, &Claim)) -> Json {
+    let mut view = json!({
+        "outpoint": outpoint.to_string(),
+        "amount_sat": claim.amount_sat,
+        "height": claim.height,
+    });
+    view["state"] = Json::from(match &claim.state {
+        ClaimState::Seen => "seen",
+        ClaimState::Claiming(..) => "claiming",
+        ClaimState::Claimed(amount) => {
+            view["credited_msat"] = Json::from(amount.msat());
+            "claimed"
+        }
+        ClaimState::Refused(reject) => {
+            view["problem"] = problem(reject);
+            "refused"
+        }
+    });
+    view
+}

@@ -1,0 +1,71 @@
+//! Where an operation finds what it may use, and leaves what it wants.
+
+use bitcoin::ScriptBuf;
+use guildmint_core::TxId;
+
+use crate::{
+    api::ApiRequest,
+    ask::{Reader, Rule},
+    error::ClientError,
+    event::Millis,
+    federation::Federation,
+    operation::OperationId,
+    payment::{self, Draft},
+    rows::Rows,
+};
+
+/// What an operation wants of the world. Carried out only after the state that wants it is saved.
+#[derive(Debug)]
+pub(crate) enum Wish {
+    /// Bring this stored transaction to an end.
+    Submit(TxId),
+    /// Find out a fact. One question at a time.
+    Ask {
+        request: ApiRequest,
+        rule: Rule,
+        reader: Reader,
+    },
+    /// Look for payments to this script.
+    FindDeposits(ScriptBuf),
+    /// Come back at this time. Replaces the last such wish.
+    WakeAt(Millis),
+}
+
+/// One step's view of the wallet.
+pub(crate) struct Desk<'a> {
+    /// The operation at the desk.
+    pub id: OperationId,
+    pub now: Millis,
+    pub federation: &'a Federation,
+    pub rows: &'a mut Rows,
+    pub wishes: Vec<Wish>,
+}
+
+impl Desk<'_> {
+    /// Stores a transaction and has it submitted.
+    pub(crate) fn pay(&mut self, draft: Draft<'_>) -> Result<TxId, ClientError> {
+        let txid = payment::prepare(self.rows, self.federation, self.id, draft)?;
+        self.wishes.push(Wish::Submit(txid));
+        Ok(txid)
+    }
+
+    pub(crate) fn ask(&mut self, request: ApiRequest, rule: Rule, reader: Reader) {
+        self.wishes.push(Wish::Ask {
+            request,
+            rule,
+            reader,
+        });
+    }
+
+    pub(crate) fn find_deposits(&mut self, script: ScriptBuf) {
+        self.wishes.push(Wish::FindDeposits(script));
+    }
+
+    pub(crate) fn wake_after_ms(&mut self, ms: u64) {
+        self.wake_at(self.now.after_ms(ms));
+    }
+
+    pub(crate) fn wake_at(&mut self, at: Millis) {
+        self.wishes.push(Wish::WakeAt(at));
+    }
+}

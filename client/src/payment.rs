@@ -1,0 +1,238 @@
+//! Transactions of ours: put together, stored before anyone hears of them, and turned into notes afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bitcoin::secp256k1::schnorr::Signature;
+use guildmint_core::{
+    encoding::hex_bytes, Amount, Item, PeerId, Transaction, TxId, Wire,
+};
+use guildmint_mint::{
+    client::{FinalizeError, Held, MintClient, NoteRequest, SelectError, SpendableNote},
+    Denomination, MintOutcome,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::{
+    error::ClientError,
+    federation::Federation,
+    operation::OperationId,
+    rows::{Coin, CoinRow, NextNote, PaymentRow, Rows},
+};
+
+/// A transaction that is not settled. Stored until it is: after any crash the same bytes are submitted again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Payment {
+    /// Whose it is.
+    pub operation: OperationId,
+    /// The canonical bytes.
+    #[serde(with = "hex_bytes")]
+    pub transaction: Vec<u8>,
+    /// Where our notes begin among the outputs.
+    pub first_note: u16,
+    /// The notes asked for, in the order of the outputs.
+    pub notes: Vec<NoteRequest>,
+    /// The notes spent that were in the wallet.
+    pub coins: Vec<NoteRequest>,
+}
+
+/// An input that is no note of the wallet: what it is, and how to sign for it.
+pub(crate) struct Input<'a> {
+    pub item: Item,
+    pub sign: Box<dyn Fn(TxId) -> Result<Signature, ClientError> + 'a>,
+}
+
+/// The parts of a transaction. Whoever drafts it sees to it that it balances.
+#[derive(Default)]
+pub(crate) struct Draft<'a> {
+    /// Inputs from elsewhere.
+    pub inputs: Vec<Input<'a>>,
+    /// Values of notes to spend from the wallet.
+    pub spend: Vec<Denomination>,
+    /// Outputs to others.
+    pub outputs: Vec<Item>,
+    /// Values of notes to ask for.
+    pub issue: Vec<Denomination>,
+}
+
+/// Notes that can be spent, by value.
+pub(crate) fn held(rows: &Rows) -> Held {
+    let mut held = Held::new();
+    for (CoinRow(request), coin) in rows.scan::<CoinRow>() {
+        if coin.spent_by.is_none() {
+            *held.entry(request.denomination).or_default() += 1;
+        }
+    }
+    held
+}
+
+/// Picks notes of these values, the oldest of each first.
+pub(crate) fn pick(
+    rows: &Rows,
+    values: &[Denomination],
+) -> Result<Vec<(NoteRequest, SpendableNote)>, ClientError> {
+    let mut wanted = values.to_vec();
+    let mut picked = Vec::new();
+    for (CoinRow(request), coin) in rows.scan::<CoinRow>() {
+        let place = wanted.iter().position(|value| *value == request.denomination);
+        if let (None, Some(place)) = (coin.spent_by, place) {
+            wanted.swap_remove(place);
+            picked.push((request, coin.note));
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(picked);
+    }
+    Err(ClientError::Exhausted("notes"))
+}
+
+/// Puts a transaction together and stores all that it takes to profit from it.
+pub(crate) fn prepare(
+    rows: &mut Rows,
+    federation: &Federation,
+    operation: OperationId,
+    draft: Draft<'_>,
+) -> Result<TxId, ClientError> {
+    let mint = &federation.mint;
+    let mut issue = draft.issue;
+    // Sorted: the order must not tell which notes are change.
+    issue.sort_unstable();
+    let spent = pick(rows, &draft.spend)?;
+    let items = draft.inputs.len() + spent.len() + draft.outputs.len() + issue.len();
+    let first_note = u16::try_from(draft.outputs.len());
+    let first_note = first_note.map_err(|_| ClientError::TooManyNotes(items))?;
+    let notes = reserve(rows, &issue)?;
+    let mut transaction = Transaction {
+        inputs: draft.inputs.iter().map(|input| input.item.clone()).collect(),
+        outputs: draft.outputs,
+        signatures: Vec::new(),
+    };
+    transaction.inputs.extend(spent.iter().map(|(_, note)| mint.input(note)));
+    transaction.outputs.extend(mint.outputs(&notes));
+    let txid = transaction.id(federation.id);
+    for input in &draft.inputs {
+        transaction.signatures.push(Some((input.sign)(txid)?));
+    }
+    let ours = spent.iter().map(|(_, note)| Some(mint.sign_input(txid, note)));
+    transaction.signatures.extend(ours);
+    transaction.check_structure().map_err(|_| ClientError::TooManyNotes(items))?;
+    for (request, note) in &spent {
+        let coin = Coin {
+            note: note.clone(),
+            spent_by: Some(txid),
+        };
+        rows.put(&CoinRow(*request), &coin);
+    }
+    let payment = Payment {
+        operation,
+        transaction: transaction.encode(),
+        first_note,
+        notes,
+        coins: spent.into_iter().map(|(request, _)| request).collect(),
+    };
+    rows.put(&PaymentRow(txid), &payment);
+    Ok(txid)
+}
+
+/// Indices for new notes. They are used up even if nothing comes of it: a second use would show that two notes are of one
+/// wallet, and be refused.
+fn reserve(rows: &mut Rows, values: &[Denomination]) -> Result<Vec<NoteRequest>, ClientError> {
+    let mut requests = Vec::with_capacity(values.len());
+    for value in values {
+        let index = rows.count_up(&NextNote(value.exponent()));
+        let index = index.ok_or(ClientError::Exhausted("note indices"))?;
+        requests.push(NoteRequest::new(*value, index));
+    }
+    Ok(requests)
+}
+
+/// Why an accepted transaction has not become notes: too few good shares so far.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unfinished {
+    /// Guardians whose shares are wrong.
+    pub culprits: BTreeSet<PeerId>,
+}
+
+impl Payment {
+    /// What the notes asked for are worth.
+    pub(crate) fn asked(&self) -> Amount {
+        let values = self.notes.iter().map(|note| note.denomination.amount());
+        Amount::sum(values).unwrap_or(Amount::MAX)
+    }
+
+    /// Makes the notes of what guardians told about the outputs.
+    pub(crate) fn finish(
+        &self,
+        mint: &MintClient,
+        outcomes: &BTreeMap<PeerId, Vec<Json>>,
+    ) -> Result<Vec<SpendableNote>, Unfinished> {
+        let mut culprits = BTreeSet::new();
+        let mut finished = Vec::with_capacity(self.notes.len());
+        for (place, request) in self.notes.iter().enumerate() {
+            let place = usize::from(self.first_note) + place;
+            let mut shares = BTreeMap::new();
+            for (peer, told) in outcomes {
+                let outcome = told.get(place).cloned().map(serde_json::from_value::<MintOutcome>);
+                match outcome {
+                    _ if culprits.contains(peer) => {}
+                    Some(Ok(outcome)) => {
+                        shares.insert(*peer, outcome.share);
+                    }
+                    _ => {
+                        culprits.insert(*peer);
+                    }
+                }
+            }
+            match mint.finalize(request, &shares) {
+                Ok(one) => {
+                    culprits.extend(one.culprits);
+                    finished.push(one.note);
+                }
+                Err(FinalizeError::NotEnough { culprits: more, .. }) => {
+                    culprits.extend(more);
+                    return Err(Unfinished { culprits });
+                }
+                Err(FinalizeError::UnknownDenomination(_)) => return Err(Unfinished { culprits }),
+            }
+        }
+        Ok(finished)
+    }
+}
+
+/// Ends a payment that was accepted: what it spent is gone, what it asked for is here.
+pub(crate) fn settle(rows: &mut Rows, txid: TxId, payment: &Payment, notes: Vec<SpendableNote>) {
+    for coin in &payment.coins {
+        rows.remove(&CoinRow(*coin));
+    }
+    for (request, note) in payment.notes.iter().zip(notes) {
+        let spent_by = None;
+        rows.put(&CoinRow(*request), &Coin { note, spent_by });
+    }
+    rows.remove(&PaymentRow(txid));
+}
+
+/// Ends a payment that can never be accepted: what it would have spent is free again.
+pub(crate) fn release(rows: &mut Rows, txid: TxId, payment: &Payment) {
+    for request in &payment.coins {
+        if let Some(coin) = rows.get(&CoinRow(*request)) {
+            let spent_by = None;
+            rows.put(&CoinRow(*request), &Coin { spent_by, ..coin });
+        }
+    }
+    rows.remove(&PaymentRow(txid));
+}
+
+impl From<SelectError> for ClientError {
+    fn from(error: SelectError) -> Self {
+        match error {
+            SelectError::Insufficient { have, need } => Self::InsufficientFunds {
+                needed: need,
+                available: have,
+            },
+            SelectError::NotExact(amount) => Self::CannotBalance(amount),
+            SelectError::TooManyNotes => {
+                Self::TooManyNotes(guildmint_mint::client::MAX_TRANSACTION_NOTES)
+            }
+        }
+    }
+}
