@@ -75,7 +75,7 @@ impl Amount {
     /// The amount in satoshi if it is a whole number of them.
     #[must_use]
     pub const fn sat_exact(self) -> Option<u64> {
-        if self.msat % 1000 == 0 {
+        if self.msat.is_multiple_of(1000) {
             Some(self.msat / 1000)
         } else {
             None

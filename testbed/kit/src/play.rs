@@ -23,6 +23,8 @@ pub const MODULE: ModuleId = ModuleId(9);
 pub struct PlayConfig {
     /// Fee of each input, in millisatoshi.
     pub fee_msat: u64,
+    /// A planted bug: an input above this many millisatoshi makes the federation owe more than it has. 0 for none.
+    pub insolvent_above_msat: u64,
 }
 
 /// Nothing.
@@ -66,6 +68,10 @@ struct Minted(u64);
 #[derive(Serialize, Deserialize, Row)]
 #[row(table = 2, value = u64, resident)]
 struct Balance;
+
+#[derive(Serialize, Deserialize, Row)]
+#[row(table = 5, value = u64, resident)]
+struct Hole;
 
 #[derive(Serialize, Deserialize, Row)]
 #[row(table = 3, value = u32, resident)]
@@ -142,6 +148,10 @@ impl ServerModule for PlayMoney {
             .map_err(|_| Reject::permanent("minted", "this name was used before"))?;
         let balance = view.get(&Balance).unwrap_or(0);
         view.put(&Balance, &balance.saturating_add(input.amount.msat()));
+        let limit_msat = self.config.insolvent_above_msat;
+        if limit_msat > 0 && input.amount.msat() > limit_msat {
+            view.put(&Hole, &u64::MAX);
+        }
         let fee = Amount::from_msat(self.config.fee_msat)
             .map_err(|error| Reject::permanent("fee", error))?;
         Ok(Spent {
@@ -191,7 +201,7 @@ impl ServerModule for PlayMoney {
     fn audit(&self, view: &View<'_, '_>) -> Audit {
         Audit {
             assets_msat: view.get(&Balance).unwrap_or(0),
-            liabilities_msat: 0,
+            liabilities_msat: view.get(&Hole).unwrap_or(0),
         }
     }
 

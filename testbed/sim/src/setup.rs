@@ -19,6 +19,8 @@ pub struct Setup {
     pub guardians: u16,
     /// What goes wrong.
     pub faults: Faults,
+    /// Parameters of the play money.
+    pub play: PlayConfig,
 }
 
 impl Setup {
@@ -28,7 +30,15 @@ impl Setup {
         Self {
             guardians,
             faults: Faults::default(),
+            play: PlayConfig::default(),
         }
+    }
+
+    /// The same world with a planted bug: an amount above this makes the federation insolvent.
+    #[must_use]
+    pub fn insolvent_above(mut self, msat: u64) -> Self {
+        self.play.insolvent_above_msat = msat;
+        self
     }
 
     /// The same world with faults.
@@ -48,7 +58,7 @@ pub(crate) struct Dealt {
 
 /// Deals a federation with play money. The keys depend on the number of guardians alone, so that worlds are cheap to make.
 #[allow(clippy::expect_used)]
-pub(crate) fn deal(guardians: u16) -> Vec<Dealt> {
+pub(crate) fn deal(guardians: u16, play: &PlayConfig) -> Vec<Dealt> {
     let quorum = Quorum::new(guardians).expect("a size that federations have");
     let seed = |n: u16| {
         Tagged::new("guildmint/sim/identity")
@@ -79,7 +89,7 @@ pub(crate) fn deal(guardians: u16) -> Vec<Dealt> {
             play::MODULE,
             ModuleConfig {
                 kind: "play".into(),
-                config: PlayConfig::default().encode(),
+                config: play.encode(),
             },
         )]),
     };

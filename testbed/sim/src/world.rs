@@ -6,7 +6,10 @@ use guildmint_core::{
     api::TransactionStatus, ledger::Key, Amount, Epoch, FederationId, Item, PeerId, Transaction,
     TxId, Wire,
 };
-use guildmint_engine::node::{Action, Event, Reply, Request, Ticket};
+use guildmint_engine::{
+    node::{inspect, utter, Action, Event, Reply, Request, Said, Ticket},
+    Contribution, Payload,
+};
 use guildmint_kit::play::{self, Burn, Mint, Seen};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
@@ -45,6 +48,8 @@ pub struct World {
     /// Transactions that clients want accepted, and at how many guardians they are known to be.
     wanted: BTreeMap<TxId, (Transaction, std::collections::BTreeSet<PeerId>)>,
     client_awake: bool,
+    smuggled: Option<Transaction>,
+    withholding: bool,
 }
 
 /// How often a client asks again, in milliseconds.
@@ -54,7 +59,7 @@ impl World {
     /// A world of a kind, drawn from a seed.
     #[must_use]
     pub fn new(setup: Setup, seed: u64) -> Self {
-        let guardians: Vec<Guardian> = setup::deal(setup.guardians)
+        let guardians: Vec<Guardian> = setup::deal(setup.guardians, &setup.play)
             .into_iter()
             .map(Guardian::new)
             .collect();
@@ -70,6 +75,8 @@ impl World {
             asked: BTreeMap::new(),
             wanted: BTreeMap::new(),
             client_awake: false,
+            smuggled: None,
+            withholding: false,
         };
         for peer in world.peers() {
             let after_ms = world.rng.gen_range(0..50);
@@ -108,8 +115,9 @@ impl World {
 
     /// What correct guardians said of the liar.
     #[must_use]
-    pub fn blamed(&self) -> usize {
-        self.checks.blamed.len()
+    pub fn blamed(&self) -> Vec<&str> {
+        let faults = self.checks.blamed.iter();
+        faults.map(|fault| fault.kind.as_str()).collect()
     }
 
     /// What correct guardians said of each other.
@@ -155,6 +163,32 @@ impl World {
                 self.later(0, Delivery::Start(peer));
             }
         }
+    }
+
+    /// All guardians lose power at the same instant, and it comes back one after the other.
+    pub fn power_cut(&mut self) {
+        for peer in self.peers() {
+            let unsynced = self.guardians[usize::from(peer.0)].unsynced.len();
+            let synced = self.rng.gen_range(0..=unsynced);
+            self.guardians[usize::from(peer.0)].crash(synced);
+            let after_ms = self.rng.gen_range(1..300);
+            self.later(after_ms, Delivery::Start(peer));
+        }
+    }
+
+    /// Clients no longer want what is not accepted yet.
+    pub fn give_up(&mut self) {
+        self.wanted.clear();
+    }
+
+    /// The liar puts a transaction into all of its contributions from now on, unchecked.
+    pub fn liar_proposes(&mut self, transaction: Transaction) {
+        self.smuggled = Some(transaction);
+    }
+
+    /// The liar does all that it should, but never signs the result of an epoch.
+    pub fn liar_withholds_signatures(&mut self) {
+        self.withholding = true;
     }
 
     /// A guardian sees a new height of the outside world.
@@ -233,6 +267,26 @@ impl World {
                     .collect::<Vec<_>>(),
             );
             self.run(200);
+        }
+    }
+
+    /// Lets time pass until every guardian has stopped for good.
+    ///
+    /// # Panics
+    /// If that takes longer than `patience_ms`.
+    pub fn run_until_halted(&mut self, patience_ms: u64) {
+        let deadline_ms = self.now_ms + patience_ms;
+        self.checks.halts_are_expected = true;
+        let running = |guardian: &Guardian| {
+            let node = guardian.node.as_ref();
+            node.is_none_or(|node| node.halted().is_none())
+        };
+        while self.guardians.iter().any(running) {
+            assert!(
+                self.now_ms < deadline_ms,
+                "not all halted after {patience_ms} ms"
+            );
+            self.run(100);
         }
     }
 
@@ -433,6 +487,18 @@ impl World {
 
     /// What a Byzantine guardian makes of its own words: some it swallows, some it garbles.
     fn tamper(&mut self, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+        match inspect(&bytes) {
+            Said::Signed(_) if self.withholding => return None,
+            Said::Contribution { epoch, author, .. } => {
+                if let Some(transaction) = self.smuggled.clone() {
+                    return Some(self.smuggle(author, epoch, transaction));
+                }
+            }
+            _ => {}
+        }
+        if self.withholding {
+            return Some(bytes);
+        }
         match self.rng.gen_range(0..10) {
             0 | 1 => None,
             2 => {
@@ -446,6 +512,18 @@ impl World {
             }
             _ => Some(bytes),
         }
+    }
+
+    /// A contribution with one transaction that its author never checked, properly signed.
+    fn smuggle(&self, author: PeerId, epoch: Epoch, transaction: Transaction) -> Vec<u8> {
+        let guardian = &self.guardians[usize::from(author.0)];
+        let contribution = Contribution {
+            transactions: vec![transaction],
+            ..Contribution::default()
+        };
+        let session = guardian.federation.genesis().session;
+        let payload = Payload::sign(&contribution, author, epoch, session, &guardian.identity);
+        utter(payload)
     }
 
     /// The client submits what is not everywhere yet, and asks what became of it.
@@ -489,13 +567,17 @@ impl World {
             return;
         }
         self.checks.status(txid, &answer.status);
-        let correct = self.guardians.len() - usize::from(self.liar().is_some());
+        let liar = self.liar();
+        let correct_and_up = self
+            .guardians
+            .iter()
+            .filter(|guardian| Some(guardian.me()) != liar && guardian.node.is_some())
+            .count();
         if let (Some((_, at)), TransactionStatus::Accepted { .. }) =
             (self.wanted.get_mut(&txid), answer.status)
         {
             at.insert(peer);
-            let up = self.guardians.iter().filter(|g| g.node.is_some()).count();
-            if at.len() >= correct.min(up) {
+            if at.len() >= correct_and_up {
                 self.wanted.remove(&txid);
             }
         }

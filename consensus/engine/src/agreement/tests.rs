@@ -1,5 +1,7 @@
 //! Whole federations in one thread, with random order and liars.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use rand::{rngs::StdRng, Rng, SeedableRng};
 
 use super::*;

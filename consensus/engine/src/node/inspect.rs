@@ -57,3 +57,9 @@ pub fn inspect(bytes: &[u8]) -> Said {
         Err(_) => Said::Nonsense,
     }
 }
+
+/// A contribution as a node would send it: for adversaries in simulations.
+#[must_use]
+pub fn utter(payload: crate::Payload) -> Vec<u8> {
+    Talk::Payload(payload).encode()
+}

@@ -29,7 +29,7 @@ use guildmint_link::Link;
 use thiserror::Error;
 
 pub use event::{Action, CheckJob, CheckResult, Event, Reply, Request, Ticket, Topic};
-pub use inspect::{inspect, Said};
+pub use inspect::{inspect, utter, Said};
 
 use crate::{
     contribution::{Payload, Vote},

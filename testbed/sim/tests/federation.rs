@@ -1,0 +1,295 @@
+//! Scenarios of a federation's life that need no real money. The numbers are those of the project's list of scenarios.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use guildmint_core::{Amount, Item, PeerId, Transaction};
+use guildmint_kit::play::{self, Burn, Mint};
+use guildmint_sim::{Faults, Setup, World};
+
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+
+fn peers(range: std::ops::Range<u16>) -> impl Iterator<Item = PeerId> {
+    range.map(PeerId)
+}
+
+/// Scenario 12.
+#[test]
+fn one_guardian_alone_four_seven_ten() {
+    for guardians in [1, 4, 7, 10] {
+        let mut world = World::new(Setup::guardians(guardians), 1);
+        for name in 0..5 {
+            world.submit_play(name, 1_000);
+            world.run(30);
+        }
+        world.run_until_settled(MINUTE_MS);
+        assert_eq!(world.accepted(), 5, "{guardians} guardians");
+        assert_eq!(world.slander(), [""; 0], "{guardians} guardians");
+    }
+}
+
+/// Scenario 11.
+#[test]
+fn consensus_runs_when_there_is_a_reason_and_not_otherwise() {
+    let mut world = World::new(Setup::guardians(4), 2);
+    world.run(HOUR_MS);
+    assert_eq!(world.committed(), [None; 4], "nothing has happened yet");
+    assert_eq!(world.rows_written(), 0);
+
+    world.submit_play(1, 1_000);
+    world.run_until_settled(MINUTE_MS);
+    let after_transaction = world.committed();
+    assert!(after_transaction[0].is_some(), "a transaction is a reason");
+
+    for peer in peers(0..4) {
+        world.sees(peer, 100);
+    }
+    world.run(MINUTE_MS);
+    let after_block = world.committed();
+    assert!(after_block > after_transaction, "a block is a reason");
+
+    // The same block again says nothing new.
+    for peer in peers(0..4) {
+        world.sees(peer, 100);
+    }
+    let written = world.rows_written();
+    world.run(HOUR_MS);
+    assert_eq!(world.committed(), after_block, "an idle hour has no epoch");
+    assert_eq!(world.rows_written(), written, "and writes no row");
+}
+
+/// Scenario 14.
+#[test]
+fn an_accepted_transaction_sent_again_gives_its_status() {
+    let mut world = World::new(Setup::guardians(4), 3);
+    let first = world.submit_play(1, 1_000);
+    world.run_until_settled(MINUTE_MS);
+    let epochs = world.committed();
+    let again = world.submit_play(1, 1_000);
+    assert_eq!(first, again);
+    world.run_until_settled(MINUTE_MS);
+    assert_eq!((world.accepted(), world.committed()), (1, epochs));
+}
+
+/// Scenario 9, as far as the engine goes: a transaction is all or nothing.
+#[test]
+fn a_transaction_that_fails_in_its_last_output_changes_nothing() {
+    let mut world = World::new(Setup::guardians(4), 4);
+    let amount = Amount::from_sat(5).unwrap();
+    let input = |name| {
+        let key = None;
+        let honest = true;
+        Item::new(
+            play::MODULE,
+            &Mint {
+                name,
+                amount,
+                key,
+                honest,
+            },
+        )
+    };
+    let output = |amount| {
+        let padding = Vec::new();
+        Item::new(play::MODULE, &Burn { amount, padding })
+    };
+    let unbalanced = Transaction {
+        inputs: vec![input(1), input(2)],
+        outputs: vec![output(amount), output(Amount::from_sat(4).unwrap())],
+        signatures: vec![None, None],
+    };
+    world.submit(unbalanced);
+    world.run(5_000);
+    assert_eq!(world.accepted(), 0);
+    world.give_up();
+    // Neither name was used up.
+    world.submit_play(1, 5_000);
+    world.submit_play(2, 5_000);
+    world.run_until_settled(MINUTE_MS);
+    assert_eq!(world.accepted(), 2);
+}
+
+/// Scenario 7, as far as the engine goes: of two transactions that spend the same, one wins everywhere.
+#[test]
+fn the_same_money_spent_twice_at_once_is_spent_once() {
+    for seed in 0..20 {
+        let mut world = World::new(Setup::guardians(4), seed);
+        // Different transactions, the same name.
+        world.submit_play(1, 1_000);
+        world.submit_play(1, 2_000);
+        world.run(10_000);
+        assert_eq!(world.accepted(), 1, "seed {seed}");
+        world.give_up();
+        world.run_until_settled(MINUTE_MS);
+    }
+}
+
+/// Scenario 17.
+#[test]
+fn a_contribution_with_a_false_proof_is_empty_and_stops_nobody() {
+    let mut world = World::new(Setup::guardians(4).with(Faults::default().with_a_liar()), 5);
+    let amount = Amount::from_sat(5).unwrap();
+    let forged = Mint {
+        name: 1,
+        amount,
+        key: None,
+        honest: false,
+    };
+    let padding = Vec::new();
+    world.liar_proposes(Transaction {
+        inputs: vec![Item::new(play::MODULE, &forged)],
+        outputs: vec![Item::new(play::MODULE, &Burn { amount, padding })],
+        signatures: vec![None],
+    });
+    world.submit_play(2, 1_000);
+    world.run_until_settled(MINUTE_MS);
+    assert_eq!(world.accepted(), 1);
+    let wrong = world
+        .blamed()
+        .iter()
+        .any(|kind| kind.contains("transaction that is wrong"));
+    assert!(wrong, "the operator sees who: {:?}", world.blamed());
+    assert_eq!(world.slander(), [""; 0]);
+}
+
+/// Scenario 21.
+#[test]
+fn a_guardian_that_was_away_catches_up_and_is_needed() {
+    let mut world = World::new(Setup::guardians(4), 6);
+    world.run(1_000);
+    world.stop(PeerId(3));
+    for name in 0..30 {
+        world.submit_play(name, 1_000);
+        world.run(200);
+    }
+    world.run_until_settled(MINUTE_MS);
+    world.start(PeerId(3));
+    world.run_until_settled(MINUTE_MS);
+    world.stop(PeerId(0));
+    world.submit_play(100, 1_000);
+    world.run_until_settled(MINUTE_MS);
+    assert_eq!(world.accepted(), 31);
+}
+
+/// Scenario 22.
+#[test]
+fn all_guardians_lose_power_at_once_again_and_again() {
+    for seed in 0..30 {
+        let mut world = World::new(Setup::guardians(4), seed);
+        world.run(1_000);
+        for name in 0..6 {
+            world.submit_play(name, 1_000);
+            // Every millisecond of an epoch is a different place to stop in.
+            world.run(seed * 5 + name * 7);
+            world.power_cut();
+            world.run(500);
+        }
+        world.run_until_settled(MINUTE_MS);
+        assert_eq!(world.accepted(), 6, "seed {seed}");
+    }
+}
+
+/// Scenario 25.
+#[test]
+fn two_halves_make_no_progress_and_no_divergence() {
+    let faults = Faults::default().with_partition([PeerId(0), PeerId(1)], 5_000, 65_000);
+    let mut world = World::new(Setup::guardians(4).with(faults), 7);
+    world.submit_play(1, 1_000);
+    world.run(4_000);
+    assert_eq!(world.accepted(), 1);
+    let before = world.committed();
+    world.submit_play(2, 1_000);
+    world.run(1_000);
+    world.submit_play(3, 1_000);
+    world.run(55_000);
+    assert_eq!(world.committed(), before, "no half can go on alone");
+    world.run_until_settled(MINUTE_MS);
+    assert_eq!(world.accepted(), 3);
+}
+
+/// Scenario 36.
+#[test]
+fn an_hour_of_a_network_that_loses_repeats_and_reorders() {
+    for guardians in [4, 7, 10] {
+        let mut world = World::new(Setup::guardians(guardians).with(Faults::lossy(5)), 8);
+        let mut wanted = 0;
+        while world.now_ms() < HOUR_MS {
+            wanted += 1;
+            world.submit_play(wanted, 1_000);
+            world.run_until_settled(MINUTE_MS);
+            world.run(MINUTE_MS);
+        }
+        assert_eq!(world.accepted() as u64, wanted, "{guardians} guardians");
+        assert_eq!(world.slander(), [""; 0]);
+    }
+}
+
+/// Scenario 24, as far as the engine goes: one guardian garbles, swallows and cuts what it says.
+#[test]
+fn one_byzantine_guardian_is_seen_and_stops_nobody() {
+    for seed in 0..10 {
+        let faults = Faults::lossy(2).with_a_liar();
+        let mut world = World::new(Setup::guardians(4).with(faults), seed);
+        for name in 0..10 {
+            world.submit_play(name, 1_000);
+            world.run(300);
+        }
+        world.run_until_settled(2 * MINUTE_MS);
+        assert_eq!(world.accepted(), 10, "seed {seed}");
+        assert_eq!(world.slander(), [""; 0], "seed {seed}");
+        assert!(!world.blamed().is_empty(), "seed {seed}");
+    }
+}
+
+/// Scenario 35, third part: a liar that withholds its signatures cannot strand a guardian that lags.
+#[test]
+fn withheld_signatures_strand_nobody() {
+    let faults = Faults::default().with_a_liar();
+    let mut world = World::new(Setup::guardians(4).with(faults), 9);
+    world.liar_withholds_signatures();
+    world.run(1_000);
+    world.stop(PeerId(0));
+    for name in 0..10 {
+        world.submit_play(name, 1_000);
+        world.run(300);
+    }
+    world.run_until_settled(2 * MINUTE_MS);
+    world.start(PeerId(0));
+    world.run_until_settled(2 * MINUTE_MS);
+    let heads: BTreeMap<_, _> = world.committed().into_iter().zip(0..).collect();
+    assert!(heads.keys().all(Option::is_some));
+}
+
+/// A world is decided by its seed alone.
+#[test]
+fn the_same_seed_is_the_same_world() {
+    let history = |seed| {
+        let faults = Faults::lossy(10).with_crashes(5, 1_000).with_a_liar();
+        let mut world = World::new(Setup::guardians(4).with(faults), seed);
+        for name in 0..5 {
+            world.submit_play(name, 1_000);
+            world.run(1_000);
+        }
+        (
+            world.committed(),
+            world.rows_written(),
+            world.blamed().len(),
+        )
+    };
+    assert_eq!(history(1), history(1));
+    assert_ne!(history(1), history(2));
+}
+
+/// Scenario 13: a planted hole in the balance sheet.
+#[test]
+fn an_insolvent_epoch_is_committed_by_nobody() {
+    let mut world = World::new(Setup::guardians(4).insolvent_above(10_000), 10);
+    world.submit_play(1, 9_000);
+    world.run_until_settled(MINUTE_MS);
+    let before = world.committed();
+    world.submit_play(2, 11_000);
+    world.run_until_halted(MINUTE_MS);
+    assert_eq!(world.committed(), before);
+}
