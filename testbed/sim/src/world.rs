@@ -143,7 +143,7 @@ impl World {
 
     /// Starts a stopped guardian.
     pub fn start(&mut self, peer: PeerId) {
-        self.later(0, Delivery::Start(peer));
+        self.start_now(peer);
     }
 
     /// Takes away all that a stopped guardian has stored.
@@ -159,9 +159,7 @@ impl World {
             ..crate::Faults::default()
         };
         for peer in self.peers() {
-            if self.guardians[usize::from(peer.0)].node.is_none() {
-                self.later(0, Delivery::Start(peer));
-            }
+            self.start_now(peer);
         }
     }
 
