@@ -1,0 +1,86 @@
+//! Crediting deposits (SPEC WAL-3).
+
+use guildmint_core::{
+    ledger::View,
+    module::{Reject, Spent},
+    Amount,
+};
+
+use super::{
+    audit::totals,
+    rows::{AgreedBlock, Claimed, Coin, CoinAt, TotalsRow},
+    Wallet,
+};
+use crate::{
+    peg_in::{Deposit, PegInError, PegInProof},
+    tweak::Tweak,
+};
+
+/// Blocks, its own included, before a miner's reward can be spent.
+const COINBASE_MATURITY: u32 = 100;
+
+/// What a client is told.
+pub fn reject(error: &PegInError) -> Reject {
+    let code = match error {
+        PegInError::Unreadable(_) | PegInError::Witness | PegInError::NoSuchOutput { .. } => {
+            "bad_transaction"
+        }
+        PegInError::SixtyFourBytes => "transaction_of_64_bytes",
+        PegInError::OtherScript { .. } | PegInError::Descriptor(_) => "not_ours",
+        PegInError::Merkle(_) => "bad_merkle_proof",
+        PegInError::TooSmall { .. } => "below_minimum",
+    };
+    Reject::permanent(code, error)
+}
+
+impl Wallet {
+    /// Spends a proof that has passed its check.
+    pub(super) fn credit(
+        &self,
+        view: &mut View<'_, '_>,
+        proof: &PegInProof,
+    ) -> Result<Spent, Reject> {
+        let deposit = proof.claim().map_err(|error| reject(&error))?;
+        self.spendable(view, &deposit)?;
+        let amount = Amount::from_sat(deposit.amount_sat)
+            .map_err(|error| Reject::permanent("too_much", error))?;
+        let fee = self.config.peg_in_fee;
+        let totals = totals(view).deposit(deposit.amount_sat, fee)?;
+        view.put(&TotalsRow, &totals);
+        view.put(&Claimed(deposit.outpoint), &());
+        let coin = Coin {
+            amount_sat: deposit.amount_sat,
+            tweak: Tweak::from(proof.tweak_key),
+            slot: None,
+        };
+        view.put(&CoinAt(deposit.outpoint), &coin);
+        Ok(Spent {
+            amount,
+            fee,
+            key: Some(proof.tweak_key),
+        })
+    }
+
+    fn spendable(&self, view: &View<'_, '_>, deposit: &Deposit) -> Result<(), Reject> {
+        // First, as it will never change.
+        if view.contains(&Claimed(deposit.outpoint)) {
+            let message = format!("the deposit {} was claimed before", deposit.outpoint);
+            return Err(Reject::permanent("already_claimed", message));
+        }
+        let agreed = self.agreed(view).height;
+        let Some(height) = view.get(&AgreedBlock(deposit.block)) else {
+            let message = format!(
+                "block {} is not among those up to {agreed} that the guardians agree on; try again later",
+                deposit.block
+            );
+            return Err(Reject::retryable("not_buried", message));
+        };
+        let depth = agreed.saturating_sub(height).saturating_add(1);
+        if deposit.coinbase && depth < COINBASE_MATURITY {
+            let message =
+                format!("a miner's reward is credited at a depth of {COINBASE_MATURITY} blocks, not {depth}");
+            return Err(Reject::retryable("coinbase_immature", message));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! Random deposits, withdrawals, fee spikes and liars: nothing is lost, nothing is paid twice, nobody disagrees.
+
+use std::collections::BTreeMap;
+
+use guildmint_core::{PeerId, TxId};
+use guildmint_wallet::{PegInProof, PegOutState, Vote};
+use proptest::prelude::*;
+
+use crate::world::{address, script, Request, World};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Deposit(u64),
+    Withdraw(Vec<u64>),
+    FeeRate(u64),
+    Mine(u32),
+    Epoch,
+    Lie(u8),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => (2_000u64..300_000).prop_map(Step::Deposit),
+        4 => prop::collection::vec(330u64..150_000, 1..5).prop_map(Step::Withdraw),
+        1 => (1_000u64..60_000).prop_map(Step::FeeRate),
+        3 => (1u32..4).prop_map(Step::Mine),
+        2 => Just(Step::Epoch),
+        1 => (0u8..4).prop_map(Step::Lie),
+    ];
+    prop::collection::vec(step, 10..45)
+}
+
+fn honest(_: PeerId, _: &mut Vote) {}
+
+fn silent(peer: PeerId, vote: &mut Vote) {
+    if peer == PeerId(1) {
+        *vote = Vote::default();
+    }
+}
+
+fn wrong_signatures(peer: PeerId, vote: &mut Vote) {
+    if peer == PeerId(0) {
+        for given in &mut vote.signatures {
+            given.signatures.reverse();
+            given.signatures.pop();
+            given.signatures.extend(given.signatures.first().copied());
+        }
+    }
+}
+
+fn greedy(peer: PeerId, vote: &mut Vote) {
+    if peer == PeerId(2) {
+        vote.fee_rate_sat_per_kvb = Some(u64::MAX);
+        vote.hashes.reverse();
+        vote.confirmations.clear();
+    }
+}
+
+const LIARS: [fn(PeerId, &mut Vote); 4] = [honest, silent, wrong_signatures, greedy];
+
+struct Story {
+    world: World,
+    unclaimed: Vec<PegInProof>,
+    deposits: u64,
+    /// What was accepted: address, amount.
+    owed: BTreeMap<TxId, (String, u64)>,
+    addresses: u16,
+}
+
+impl Story {
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Deposit(sat) => {
+                self.deposits += 1;
+                let proof = self.world.deposit(self.deposits, sat);
+                self.unclaimed.push(proof);
+            }
+            Step::Withdraw(amounts) => self.withdraw(&amounts),
+            Step::FeeRate(rate) => self.world.set_fee_rate(rate),
+            Step::Mine(count) => self.world.chain.mine_empty(count),
+            Step::Epoch => self.claim(),
+            Step::Lie(which) => self.world.tamper = LIARS[usize::from(which)],
+        }
+        self.world.observe();
+    }
+
+    fn claim(&mut self) {
+        let proofs = std::mem::take(&mut self.unclaimed);
+        let requests: Vec<Request> = proofs.iter().cloned().map(Request::from).collect();
+        let verdicts = self.world.run(&requests);
+        for (proof, verdict) in proofs.into_iter().zip(verdicts) {
+            if let Err(reject) = verdict {
+                assert!(reject.retryable, "{reject:?}");
+                self.unclaimed.push(proof);
+            }
+        }
+    }
+
+    fn withdraw(&mut self, amounts: &[u64]) {
+        let mut requests: Vec<(Request, String, u64)> = Vec::new();
+        let mut left_sat = u64::try_from(self.world.notes_msat / 1000).unwrap();
+        for amount_sat in amounts {
+            self.addresses += 1;
+            let address = address(self.addresses);
+            let Ok(peg_out) = self.world.quoted(&address, *amount_sat) else {
+                continue;
+            };
+            let Some(rest) = left_sat.checked_sub(amount_sat + peg_out.fee_sat) else {
+                continue;
+            };
+            left_sat = rest;
+            requests.push((peg_out.into(), address, *amount_sat));
+        }
+        let (requests, meant): (Vec<Request>, Vec<_>) =
+            requests.into_iter().map(|(r, a, s)| (r, (a, s))).unzip();
+        let verdicts = self.world.run(&requests);
+        for (verdict, meant) in verdicts.into_iter().zip(meant) {
+            match verdict {
+                Ok(txid) => drop(self.owed.insert(txid, meant)),
+                Err(reject) => assert!(reject.retryable, "{reject:?}"),
+            }
+        }
+    }
+
+    /// Everybody honest, fees low, blocks coming: all that was accepted is paid, once.
+    fn heal(&mut self) {
+        self.world.tamper = honest;
+        self.world.set_fee_rate(1_000);
+        for _ in 0..12 {
+            self.world.chain.mine(vec![]);
+            self.world.settle_down();
+        }
+        for (txid, (address, amount_sat)) in &self.owed {
+            let status = self.world.status(*txid).unwrap();
+            assert_eq!(status.state, PegOutState::Confirmed, "{amount_sat} sat");
+            let paid = self.world.chain.payments_to(&script(address));
+            assert_eq!(paid, [*amount_sat]);
+        }
+        self.claim();
+        assert!(self.unclaimed.is_empty());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn all_is_paid_once_and_nobody_disagrees(steps in steps(), large in any::<bool>()) {
+        let mut story = Story {
+            world: World::new(if large { 7 } else { 4 }),
+            unclaimed: Vec::new(),
+            deposits: 0,
+            owed: BTreeMap::new(),
+            addresses: 0,
+        };
+        story.world.observe();
+        for step in steps {
+            story.step(step);
+        }
+        story.heal();
+    }
+}
