@@ -1,0 +1,63 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use guildmint_core::{
+    api::{AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer},
+    module::Query,
+    TxId,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+/// What a guardian knows and does, as far as the API asks. An implementation is a handle: clones speak to the same guardian.
+///
+/// A call may be dropped before it has answered, when its client or the time is gone.
+#[async_trait]
+pub trait Backend: Clone + Send + Sync + 'static {
+    /// Takes a transaction, in its canonical bytes, which decode. Safe to repeat (SPEC TX-6).
+    ///
+    /// # Errors
+    /// If the guardian cannot say anything about it now. A transaction that it does not take is an answer, not an error.
+    async fn submit(&self, bytes: Vec<u8>) -> Result<TransactionAnswer, Problem>;
+
+    /// What is known of a transaction: at once if that is final, else when it changes, and after `wait` at the latest.
+    ///
+    /// # Errors
+    /// If the guardian cannot say anything about it now.
+    async fn transaction(&self, txid: TxId, wait: Duration) -> Result<TransactionAnswer, Problem>;
+
+    /// The balance sheet (SPEC AUD-1).
+    ///
+    /// # Errors
+    /// If the guardian cannot say it now.
+    async fn audit(&self) -> Result<AuditAnswer, Problem>;
+
+    /// How the guardian is.
+    async fn status(&self) -> StatusAnswer;
+
+    /// Which federation this is.
+    async fn config(&self) -> ConfigAnswer;
+
+    /// A read-only question to the module of this kind.
+    ///
+    /// # Errors
+    /// If there is no such module or path, or the module refuses the question.
+    async fn query(&self, kind: String, query: Query) -> Result<Json, Problem>;
+
+    /// What clients need to be in order, cheaply: asked without any credentials, and often.
+    async fn ready(&self) -> Vec<Check>;
+
+    /// The guardian's metrics as OpenMetrics text.
+    async fn metrics(&self) -> String;
+}
+
+/// One of the things that a guardian needs to serve clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// A stable name, such as `peers`.
+    pub name: String,
+    /// Whether it is in order.
+    pub ok: bool,
+    /// For people: how it is.
+    pub detail: String,
+}

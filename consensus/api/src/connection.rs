@@ -1,0 +1,203 @@
+//! One connection: requests one after the other, each with deadlines (SPEC API-2).
+//!
+//! `async-h1` parses heads and writes answers. Its loop over a connection is not used, because it can be made to read a head
+//! without end, loses requests sent ahead, closes without an answer on what it cannot parse, and panics on headers that are
+//! not ASCII.
+
+use std::{
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Instant,
+};
+
+use async_h1::server::{decode, Encoder};
+use async_std::{
+    future::timeout,
+    io::{self, WriteExt as _},
+    net::{Shutdown, TcpStream},
+};
+use futures::{io::Cursor, FutureExt as _};
+use guildmint_core::api::Problem;
+use tide::{
+    http::{
+        headers::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING},
+        Method, Request, Response,
+    },
+    Server,
+};
+
+use crate::{
+    admission::Permit,
+    input::{End, Input},
+    problem,
+    signal::Signal,
+    Limits,
+};
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What a connection needs to be served.
+pub(crate) struct Connection<'a, S> {
+    pub(crate) server: &'a Server<S>,
+    pub(crate) limits: &'a Limits,
+    pub(crate) permit: &'a Permit,
+    pub(crate) stopped: &'a Signal,
+    pub(crate) in_flight: &'a AtomicUsize,
+    pub(crate) peer: SocketAddr,
+}
+
+/// Tells a client why it is not served.
+pub(crate) async fn refuse(stream: TcpStream, problem: &Problem, limits: &Limits) {
+    let mut output = stream.clone();
+    let response = last(problem::response(problem));
+    if write(&mut output, response, Method::Get, limits)
+        .await
+        .is_ok()
+    {
+        let _ = output.shutdown(Shutdown::Write);
+        Input::new(stream).drain(limits.linger).await;
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Connection<'_, S> {
+    /// Serves the connection until its end.
+    pub(crate) async fn run(&self, stream: TcpStream) {
+        let mut output = stream.clone();
+        let mut input = Input::new(stream);
+        loop {
+            match self.exchange(&mut input, &mut output).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(End::Gone) => return,
+                Err(End::Refused(problem)) => {
+                    tracing::debug!(code = problem.code, "refused a request");
+                    let response = last(problem::response(&problem));
+                    match write(&mut output, response, Method::Get, self.limits).await {
+                        Ok(()) => break,
+                        Err(_) => return,
+                    }
+                }
+            }
+        }
+        let _ = output.shutdown(Shutdown::Write);
+        input.drain(self.limits.linger).await;
+    }
+
+    /// One request and its answer. Whether another may follow.
+    async fn exchange(&self, input: &mut Input, output: &mut TcpStream) -> Result<bool, End> {
+        let head = input.head(self.limits, self.stopped).await?;
+        let _counted = Counted::new(self.in_flight);
+        let mut request = parse(head).await?;
+        self.permit.request(Instant::now())?;
+        let length = body_length(&request, self.limits.body_bytes)?;
+        if length > 0 {
+            if request.header(EXPECT).is_some() {
+                let written = timeout(self.limits.response, output.write_all(CONTINUE));
+                written.await.map_err(|_| End::Gone)??;
+            }
+            request.set_body(input.body(length, self.limits.body).await?);
+        }
+        request.set_peer_addr(Some(self.peer));
+        let method = request.method();
+        let wants_close = has_token(&request, "close");
+        let mut response = self.answer(request).await;
+        let close = wants_close || self.stopped.is_raised();
+        if close {
+            response = last(response);
+        }
+        write(output, response, method, self.limits).await?;
+        Ok(!close)
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        let response = self.server.respond::<Request, Response>(request);
+        let response = AssertUnwindSafe(response).catch_unwind();
+        match timeout(self.limits.request, response).await {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(error))) => {
+                tracing::error!(%error, "a request failed");
+                problem::response(&problem::internal())
+            }
+            Ok(Err(_)) => {
+                tracing::error!("a request made the guardian panic");
+                problem::response(&problem::internal())
+            }
+            Err(_) => problem::response(&problem::timed_out()),
+        }
+    }
+}
+
+/// Understands a head.
+async fn parse(head: Vec<u8>) -> Result<Request, Problem> {
+    if !head.is_ascii() {
+        return Err(problem::malformed("request line and headers must be ASCII"));
+    }
+    match decode(Cursor::new(head)).await {
+        Ok(Some((request, _))) => Ok(request),
+        Ok(None) => Err(problem::malformed("this is not HTTP")),
+        Err(error) => Err(problem::malformed(format!("this is not HTTP/1.1: {error}"))),
+    }
+}
+
+/// How many bytes of body follow the head. Only a number that cannot be understood in two ways is taken.
+fn body_length(request: &Request, limit: usize) -> Result<usize, Problem> {
+    if request.header(TRANSFER_ENCODING).is_some() {
+        return Err(problem::length_required());
+    }
+    let Some(values) = request.header(CONTENT_LENGTH) else {
+        return Ok(0);
+    };
+    let mut values = values.iter().map(|value| value.as_str());
+    let (Some(digits), None) = (values.next(), values.next()) else {
+        return Err(problem::malformed("there are two Content-Lengths"));
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(problem::malformed("the Content-Length is not a number"));
+    }
+    match digits.parse() {
+        Ok(length) if length <= limit => Ok(length),
+        _ => Err(problem::too_large(limit)),
+    }
+}
+
+fn has_token(request: &Request, token: &str) -> bool {
+    let values = request.header(CONNECTION).into_iter().flatten();
+    values
+        .flat_map(|value| value.as_str().split(','))
+        .any(|value| value.trim().eq_ignore_ascii_case(token))
+}
+
+/// The last answer on its connection.
+fn last(mut response: Response) -> Response {
+    response.insert_header(CONNECTION, "close");
+    response
+}
+
+async fn write(
+    output: &mut TcpStream,
+    response: Response,
+    method: Method,
+    limits: &Limits,
+) -> Result<(), End> {
+    let mut encoder = Encoder::new(response, method);
+    let written = timeout(limits.response, io::copy(&mut encoder, output));
+    written.await.map_err(|_| End::Gone)??;
+    Ok(())
+}
+
+/// A request under way, counted until this is dropped.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

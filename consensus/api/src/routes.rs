@@ -1,0 +1,230 @@
+//! Paths, and what they mean to the guardian: translation only.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_std::io::ReadExt as _;
+use guildmint_core::{
+    api::{Problem, TransactionStatus},
+    limits::{MAX_TRANSACTION_BYTES, MAX_WAIT_SECONDS},
+    module::Query,
+    Transaction, TxId, Wire as _,
+};
+use serde::Serialize;
+use tide::{
+    http::{
+        headers::{
+            ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+            ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+            ALLOW, RETRY_AFTER,
+        },
+        Method,
+    },
+    utils::async_trait,
+    Body, Middleware, Next, Request, Response, Server, StatusCode,
+};
+
+use crate::{health, problem, Backend, MAX_BODY_BYTES};
+
+const TRANSACTIONS: &str = "/v1/transactions";
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What anybody may ask.
+pub(crate) fn public<B: Backend>(backend: B) -> Server<B> {
+    let mut server = tide::with_state(backend);
+    server.with(OpenToBrowsers).with(ProblemBodies);
+    health::add(&mut server);
+    server.at(TRANSACTIONS).post(|request| async {
+        let answer = submit::<B>(request).await;
+        Ok(answer.unwrap_or_else(refusal))
+    });
+    server.at("/v1/transactions/:txid").get(|request| async {
+        let answer = transaction::<B>(request).await;
+        Ok(answer.unwrap_or_else(refusal))
+    });
+    server
+        .at("/v1/config")
+        .get(|request: Request<B>| async move {
+            Ok(json(StatusCode::Ok, &request.state().config().await))
+        });
+    server
+        .at("/v1/status")
+        .get(|request: Request<B>| async move {
+            Ok(json(StatusCode::Ok, &request.state().status().await))
+        });
+    server
+        .at("/v1/audit")
+        .get(|request: Request<B>| async move {
+            let answer = request.state().audit().await;
+            Ok(answer.map_or_else(refusal, |audit| json(StatusCode::Ok, &audit)))
+        });
+    server.at("/v1/:kind/*path").get(|request| async {
+        let answer = query::<B>(request).await;
+        Ok(answer.unwrap_or_else(refusal))
+    });
+    server
+}
+
+/// What only the operator may ask.
+pub(crate) fn admin<B: Backend>(backend: B) -> Server<B> {
+    let mut server = tide::with_state(backend);
+    server.with(ProblemBodies);
+    health::add(&mut server);
+    server.at("/metrics").get(|request: Request<B>| async move {
+        let mut response = Response::from(request.state().metrics().await);
+        response.insert_header("content-type", OPEN_METRICS);
+        Ok(response)
+    });
+    server
+}
+
+async fn submit<B: Backend>(mut request: Request<B>) -> Result<Response, Problem> {
+    let bytes = match request.content_type().as_ref().map(|mime| mime.essence()) {
+        Some("application/json") => {
+            let body = body(&mut request, MAX_BODY_BYTES).await?;
+            let transaction: Transaction =
+                serde_json::from_slice(&body).map_err(problem::malformed)?;
+            transaction.encode()
+        }
+        None | Some("application/octet-stream") => {
+            body(&mut request, MAX_TRANSACTION_BYTES).await?
+        }
+        Some(_) => return Err(problem::unsupported_type()),
+    };
+    if bytes.len() > MAX_TRANSACTION_BYTES {
+        return Err(problem::too_large(MAX_TRANSACTION_BYTES));
+    }
+    Transaction::decode(&bytes).map_err(problem::malformed)?;
+    let answer = request.state().submit(bytes).await?;
+    let status = match answer.status {
+        TransactionStatus::Accepted { .. } => StatusCode::Ok,
+        TransactionStatus::Rejected(reject) => return Err(problem::rejection(reject)),
+        TransactionStatus::Pending | TransactionStatus::Unknown => StatusCode::Accepted,
+    };
+    Ok(json(status, &answer))
+}
+
+async fn transaction<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
+    let txid = request.param("txid").map_err(problem::malformed)?;
+    let txid: TxId = txid.parse().map_err(problem::malformed)?;
+    let wait = match parameters(&request)?.get("wait") {
+        None => 0,
+        Some(seconds) => seconds
+            .parse()
+            .map_err(|_| problem::malformed("wait is a number of seconds"))?,
+    };
+    let wait = Duration::from_secs(MAX_WAIT_SECONDS.min(wait));
+    let answer = request.state().transaction(txid, wait).await?;
+    Ok(json(StatusCode::Ok, &answer))
+}
+
+async fn query<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
+    let kind = request
+        .param("kind")
+        .map_err(problem::malformed)?
+        .to_owned();
+    let query = Query {
+        path: request
+            .param("path")
+            .map_err(problem::malformed)?
+            .to_owned(),
+        parameters: parameters(&request)?,
+    };
+    let answer = request.state().query(kind, query).await?;
+    Ok(json(StatusCode::Ok, &answer))
+}
+
+async fn body<B>(request: &mut Request<B>, limit: usize) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    let mut bounded = request.take(limit as u64 + 1);
+    bounded
+        .read_to_end(&mut bytes)
+        .await
+        .map_err(problem::malformed)?;
+    if bytes.len() > limit {
+        return Err(problem::too_large(limit));
+    }
+    Ok(bytes)
+}
+
+/// The parameters, each of which may be there once.
+fn parameters<B>(request: &Request<B>) -> Result<BTreeMap<String, String>, Problem> {
+    let mut parameters = BTreeMap::new();
+    for (name, value) in request.url().query_pairs() {
+        let name = name.into_owned();
+        if parameters.contains_key(&name) {
+            let name = name.escape_debug();
+            return Err(problem::malformed(format!(
+                "the parameter {name} is there twice"
+            )));
+        }
+        parameters.insert(name, value.into_owned());
+    }
+    Ok(parameters)
+}
+
+fn json(status: StatusCode, answer: &impl Serialize) -> Response {
+    match Body::from_json(answer) {
+        Ok(body) => {
+            let mut response = Response::new(status);
+            response.set_body(body);
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer cannot be written as JSON");
+            refusal(problem::internal())
+        }
+    }
+}
+
+fn refusal(problem: Problem) -> Response {
+    problem::response(&problem).into()
+}
+
+/// Gives errors of the router and of tide the body that all errors have.
+struct ProblemBodies;
+
+#[async_trait]
+impl<B: Backend> Middleware<B> for ProblemBodies {
+    async fn handle(&self, request: Request<B>, next: Next<'_, B>) -> tide::Result {
+        let allowed = match request.url().path() {
+            TRANSACTIONS => "POST, OPTIONS",
+            _ => "GET, HEAD, OPTIONS",
+        };
+        let response = next.run(request).await;
+        let status = response.status();
+        if status.is_success() || response.is_empty() == Some(false) {
+            return Ok(response);
+        }
+        let mut response = refusal(match status {
+            StatusCode::NotFound => problem::not_found(),
+            StatusCode::MethodNotAllowed => problem::method_not_allowed(),
+            _ => problem::internal(),
+        });
+        if status == StatusCode::MethodNotAllowed {
+            response.insert_header(ALLOW, allowed);
+        }
+        Ok(response)
+    }
+}
+
+/// Lets pages of any origin ask: nothing here depends on who asks, and there are no cookies.
+struct OpenToBrowsers;
+
+#[async_trait]
+impl<B: Backend> Middleware<B> for OpenToBrowsers {
+    async fn handle(&self, request: Request<B>, next: Next<'_, B>) -> tide::Result {
+        let mut response = if request.method() == Method::Options {
+            let mut response = Response::new(StatusCode::NoContent);
+            response.insert_header(ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, OPTIONS");
+            response.insert_header(ACCESS_CONTROL_ALLOW_HEADERS, "content-type");
+            response.insert_header(ACCESS_CONTROL_MAX_AGE, "86400");
+            response
+        } else {
+            next.run(request).await
+        };
+        response.insert_header(ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+        response.insert_header(ACCESS_CONTROL_EXPOSE_HEADERS, RETRY_AFTER.as_str());
+        Ok(response)
+    }
+}

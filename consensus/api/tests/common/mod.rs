@@ -1,0 +1,297 @@
+//! A guardian that answers by script, and a client that says exactly what it is told to.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc, Mutex,
+    },
+    time::Duration,
+};
+
+use async_std::{
+    channel::{unbounded, Receiver, Sender},
+    future::timeout,
+    io::{ReadExt as _, WriteExt as _},
+    net::TcpStream,
+};
+use async_trait::async_trait;
+use guildmint_api::{serve_public, Backend, Check, Limits, Serving};
+use guildmint_core::{
+    api::{AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
+    module::Query,
+    Epoch, FederationId, Item, ModuleId, PeerId, Transaction, TxId, Wire as _,
+};
+use serde_json::{json, Value as Json};
+
+pub const TXID: TxId = TxId([0xab; 32]);
+
+/// Answers by script.
+#[derive(Clone)]
+pub struct Scripted {
+    /// What a submission is answered.
+    pub verdict: Arc<Mutex<Result<TransactionStatus, Problem>>>,
+    pub submitted: Arc<Mutex<Vec<Vec<u8>>>>,
+    pub ready: Arc<AtomicBool>,
+    /// How long clients asked to wait.
+    pub waits: (Sender<Duration>, Receiver<Duration>),
+    /// Ends a wait.
+    pub news: (Sender<()>, Receiver<()>),
+}
+
+impl Default for Scripted {
+    fn default() -> Self {
+        Self {
+            verdict: Arc::new(Mutex::new(Ok(TransactionStatus::Pending))),
+            submitted: Arc::default(),
+            ready: Arc::new(AtomicBool::new(true)),
+            waits: unbounded(),
+            news: unbounded(),
+        }
+    }
+}
+
+impl Scripted {
+    pub fn say(&self, verdict: Result<TransactionStatus, Problem>) {
+        *self.verdict.lock().unwrap() = verdict;
+    }
+}
+
+pub fn accepted() -> TransactionStatus {
+    TransactionStatus::Accepted {
+        epoch: Epoch(7),
+        outcomes: vec![json!("share"), Json::Null],
+    }
+}
+
+#[async_trait]
+impl Backend for Scripted {
+    async fn submit(&self, bytes: Vec<u8>) -> Result<TransactionAnswer, Problem> {
+        self.submitted.lock().unwrap().push(bytes);
+        let status = self.verdict.lock().unwrap().clone()?;
+        Ok(TransactionAnswer { txid: TXID, status })
+    }
+
+    async fn transaction(&self, txid: TxId, wait: Duration) -> Result<TransactionAnswer, Problem> {
+        self.waits.0.send(wait).await.unwrap();
+        let status = if wait.is_zero() {
+            TransactionStatus::Unknown
+        } else {
+            self.news.1.recv().await.unwrap();
+            accepted()
+        };
+        Ok(TransactionAnswer { txid, status })
+    }
+
+    async fn audit(&self) -> Result<AuditAnswer, Problem> {
+        Ok(AuditAnswer {
+            epoch: Some(Epoch(7)),
+            assets_msat: 5,
+            liabilities_msat: 3,
+            net_msat: 2,
+            modules: BTreeMap::new(),
+            certificate: None,
+        })
+    }
+
+    async fn status(&self) -> StatusAnswer {
+        StatusAnswer {
+            peer: PeerId(1),
+            version: "1.2.3".into(),
+            committed: Some(Epoch(7)),
+            height: 800_000,
+            pool: 0,
+            not_ready: None,
+            halted: None,
+        }
+    }
+
+    async fn config(&self) -> ConfigAnswer {
+        ConfigAnswer {
+            federation: FederationId([1; 32]),
+            genesis: vec![1, 2],
+            apis: BTreeMap::new(),
+        }
+    }
+
+    async fn query(&self, kind: String, query: Query) -> Result<Json, Problem> {
+        match kind.as_str() {
+            "mint" => Ok(json!({ "path": query.path, "parameters": query.parameters })),
+            "large" => Ok(json!("x".repeat(32 * 1024 * 1024))),
+            "panic" => panic!("scripted"),
+            "slow" => std::future::pending().await,
+            _ => Err(Problem::new(404, "unknown_module", "there is none", false)),
+        }
+    }
+
+    async fn ready(&self) -> Vec<Check> {
+        vec![Check {
+            name: "peers".into(),
+            ok: self.ready.load(Ordering::Relaxed),
+            detail: "3 of 4".into(),
+        }]
+    }
+
+    async fn metrics(&self) -> String {
+        "guildmint_epochs_total 7\n# EOF\n".into()
+    }
+}
+
+/// A transaction that decodes.
+pub fn transaction(bytes: usize) -> Transaction {
+    let item = Item {
+        module: ModuleId(1),
+        bytes: vec![7; bytes],
+    };
+    Transaction {
+        inputs: vec![item],
+        outputs: vec![],
+        signatures: vec![None],
+    }
+}
+
+/// Long enough for anything that ends at all, on any machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    async_std::task::block_on(timeout(PATIENCE, test)).expect("the test hangs")
+}
+
+pub async fn serve(limits: Limits) -> (Scripted, Serving) {
+    let backend = Scripted::default();
+    let address = "127.0.0.1:0".parse().unwrap();
+    let serving = serve_public(backend.clone(), address, limits)
+        .await
+        .unwrap();
+    (backend, serving)
+}
+
+/// One connection.
+pub struct Client {
+    pub stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+#[derive(Debug, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Client {
+    pub async fn connect(serving: &Serving) -> Self {
+        Self {
+            stream: TcpStream::connect(serving.address()).await.unwrap(),
+            unread: Vec::new(),
+        }
+    }
+
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+        self
+    }
+
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.ask("GET", path).await
+    }
+
+    pub async fn ask(&mut self, method: &str, path: &str) -> Answer {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: guardian\r\n\r\n");
+        self.send(head).await;
+        match method {
+            "HEAD" => self.head().await,
+            _ => self.answer().await,
+        }
+    }
+
+    pub async fn post(&mut self, path: &str, kind: &str, body: &[u8]) -> Answer {
+        self.send(post(path, kind, body)).await;
+        self.answer().await
+    }
+
+    /// The next answer.
+    pub async fn answer(&mut self) -> Answer {
+        let mut answer = self.head().await;
+        let length = answer.headers.get("content-length");
+        let length: usize = length.map_or(0, |length| length.parse().unwrap());
+        while self.unread.len() < length {
+            assert!(self.fill().await > 0, "the answer is cut off: {answer:?}");
+        }
+        answer.body = self.unread.drain(..length).collect();
+        answer
+    }
+
+    /// The next answer's head.
+    pub async fn head(&mut self) -> Answer {
+        let end = loop {
+            let end = self
+                .unread
+                .windows(4)
+                .position(|bytes| bytes == b"\r\n\r\n");
+            match end {
+                Some(end) => break end + 4,
+                None => assert!(self.fill().await > 0, "no answer: {:?}", self.unread),
+            }
+        };
+        let head: Vec<u8> = self.unread.drain(..end).collect();
+        let head = String::from_utf8(head).unwrap();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap();
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        Answer {
+            status: status.parse().unwrap(),
+            headers: headers
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Whether the server closes the connection without saying more.
+    pub async fn is_closed(&mut self) -> bool {
+        self.unread.is_empty() && self.fill().await == 0
+    }
+
+    async fn fill(&mut self) -> usize {
+        let mut chunk = [0; 4096];
+        let count = self.stream.read(&mut chunk).await.unwrap_or(0);
+        self.unread.extend_from_slice(&chunk[..count]);
+        count
+    }
+}
+
+pub fn post(path: &str, kind: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: guardian\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+impl Answer {
+    pub fn json(&self) -> Json {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// Status and code, if it is a whole problem.
+    pub fn problem(&self) -> (u16, String) {
+        assert_eq!(
+            self.headers["content-type"], "application/problem+json",
+            "{self:?}"
+        );
+        let problem: Problem = serde_json::from_slice(&self.body).unwrap();
+        assert_eq!(problem.status, self.status);
+        (self.status, problem.code)
+    }
+
+    pub fn is_problem(&self, status: u16, code: &str) -> bool {
+        self.problem() == (status, code.to_owned())
+    }
+}
+
+pub fn encoded() -> Vec<u8> {
+    transaction(10).encode()
+}
