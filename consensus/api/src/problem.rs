@@ -33,10 +33,9 @@ pub(crate) fn rejection(reject: Reject) -> Problem {
     Problem::new(status, &reject.code, reject.message, reject.retryable)
 }
 
-/// Whether the code says that another transaction came first: by convention its last word is one of these.
+/// Whether the code says that something else came first. By convention such codes are `already_…` or `…_spent`.
 fn is_conflict(code: &str) -> bool {
-    let word = code.rsplit('_').next();
-    word.is_some_and(|word| matches!(word, "spent" | "claimed" | "used" | "exists" | "conflict"))
+    code.starts_with("already_") || code.ends_with("_spent")
 }
 
 pub(crate) fn malformed(detail: impl ToString) -> Problem {
@@ -105,9 +104,9 @@ mod tests {
     fn rejections_have_the_status_of_their_kind() {
         for (reject, status) in [
             (Reject::permanent("note_spent", "…"), 409),
-            (Reject::permanent("deposit_claimed", "…"), 409),
+            (Reject::permanent("already_claimed", "…"), 409),
             (Reject::permanent("unbalanced", "…"), 422),
-            (Reject::retryable("deposit_not_buried", "…"), 422),
+            (Reject::retryable("not_buried", "…"), 422),
             (Reject::retryable("pool_full", "…"), 503),
         ] {
             let problem = rejection(reject.clone());
