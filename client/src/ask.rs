@@ -237,7 +237,9 @@ impl Ask {
         if waiting || said.is_empty() {
             return None;
         }
-        let answers = said.iter().map(|(peer, json)| (peer.0.to_string(), (*json).clone()));
+        let answers = said
+            .iter()
+            .map(|(peer, json)| (peer.0.to_string(), (*json).clone()));
         Some(Json::Object(answers.collect()))
     }
 

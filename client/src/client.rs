@@ -18,7 +18,7 @@ use crate::{
     event::{Action, Event, Millis, RequestId, SaveId, Ticket},
     federation::Federation,
     inquiry::{Inquiry, Next, Question},
-    operation::{Desk, Happening, OperationId, Operation, Record, Wish},
+    operation::{Desk, Happening, Operation, OperationId, Record, Wish},
     payment,
     reply::Reply,
     rows::{DamagedRow, Joined, NextOperation, OperationRow, PaymentRow, Rows},
@@ -112,7 +112,8 @@ impl Client {
             Event::Answer { request, result } => self.answer(request, result),
             Event::Saved { save } => ready = self.saved(save),
             Event::Chain { operation, result } => {
-                self.happenings.push_back((operation, Happening::Chain(result)));
+                self.happenings
+                    .push_back((operation, Happening::Chain(result)));
             }
         }
         self.run();
@@ -204,9 +205,9 @@ impl Client {
             return;
         };
         let quorum = self.federation.quorum;
-        let (submission, requests) =
-            Submission::start(quorum, txid, payment.transaction, self.now);
-        self.submissions.insert(txid, (payment.operation, submission));
+        let (submission, requests) = Submission::start(quorum, txid, payment.transaction, self.now);
+        self.submissions
+            .insert(txid, (payment.operation, submission));
         self.send(Owner::Submission(txid), requests);
     }
 
@@ -271,7 +272,8 @@ impl Client {
     fn found(&mut self, asker: Asker, finding: Finding) {
         match asker {
             Asker::Operation(operation) => {
-                self.happenings.push_back((operation, Happening::Found(finding)));
+                self.happenings
+                    .push_back((operation, Happening::Found(finding)));
             }
             Asker::Command(ticket, inquiry) => match inquiry.answered(finding) {
                 Next::Ask(inquiry, question) => {
@@ -293,17 +295,23 @@ impl Client {
                 continue;
             };
             let before = record.operation.clone();
-            let (operation, wishes) = self.at_desk(id, |desk| record.operation.step(happening, desk));
+            let (operation, wishes) =
+                self.at_desk(id, |desk| record.operation.step(happening, desk));
             if operation != before {
                 let created = record.created;
-                self.rows.put(&OperationRow(id), &Record { created, operation });
+                self.rows
+                    .put(&OperationRow(id), &Record { created, operation });
                 self.outbox.push(Action::Progress { operation: id });
             }
             self.carry_out(id, wishes);
         }
     }
 
-    fn at_desk<T>(&mut self, id: OperationId, work: impl FnOnce(&mut Desk<'_>) -> T) -> (T, Vec<Wish>) {
+    fn at_desk<T>(
+        &mut self,
+        id: OperationId,
+        work: impl FnOnce(&mut Desk<'_>) -> T,
+    ) -> (T, Vec<Wish>) {
         let mut desk = Desk {
             id,
             now: self.now,
@@ -346,7 +354,8 @@ impl Client {
         let id = OperationId(number.saturating_add(1));
         let (operation, wishes) = self.at_desk(id, start);
         let (created, operation) = (self.now, operation?);
-        self.rows.put(&OperationRow(id), &Record { created, operation });
+        self.rows
+            .put(&OperationRow(id), &Record { created, operation });
         self.carry_out(id, wishes);
         Ok(id)
     }

@@ -26,10 +26,14 @@ pub enum ClientError {
     #[error("this would take a transaction of {0} notes; split it")]
     TooManyNotes(usize),
     /// No way to make inputs equal outputs and fees.
-    #[error("no set of notes makes {0} with the federation's fees; try a slightly different amount")]
+    #[error(
+        "no set of notes makes {0} with the federation's fees; try a slightly different amount"
+    )]
     CannotBalance(Amount),
     /// Notes that cannot be of this federation.
-    #[error("these notes are of another federation, which starts with {found}; this wallet's is {ours}")]
+    #[error(
+        "these notes are of another federation, which starts with {found}; this wallet's is {ours}"
+    )]
     OtherFederation {
         /// The prefix in the notes.
         found: String,
@@ -119,8 +123,12 @@ impl ClientError {
     #[must_use]
     pub fn remediation(&self) -> Option<&'static str> {
         Some(match self {
-            Self::InsufficientFunds { .. } => "deposit or receive more, or wait for what is pending",
-            Self::TooFewGuardians { .. } => "check the network connection and try again; nothing is lost",
+            Self::InsufficientFunds { .. } => {
+                "deposit or receive more, or wait for what is pending"
+            }
+            Self::TooFewGuardians { .. } => {
+                "check the network connection and try again; nothing is lost"
+            }
             Self::OtherFederation { .. } => "use the wallet that joined that federation",
             Self::InvalidNotes(_) => "ask the sender for other notes",
             Self::NoSuchOperation(_) => "`operations list` shows all operations",
@@ -141,9 +149,9 @@ impl ClientError {
                 ("available_msat", json!(available.msat())),
             ]
             .into(),
-            Self::TooLittle(amount) | Self::CannotBalance(amount) | Self::NotWholeSatoshi(amount) => {
-                [("amount_msat", json!(amount.msat()))].into()
-            }
+            Self::TooLittle(amount)
+            | Self::CannotBalance(amount)
+            | Self::NotWholeSatoshi(amount) => [("amount_msat", json!(amount.msat()))].into(),
             Self::NoSuchOperation(operation) | Self::WrongOperation { operation, .. } => {
                 [("operation", json!(operation))].into()
             }

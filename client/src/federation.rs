@@ -52,7 +52,10 @@ impl Membership {
         let decode = |answer: &ConfigAnswer| {
             let config = GenesisConfig::decode(&answer.genesis).ok()?;
             let right = config.id() == invite.federation && config.validate().is_ok();
-            Some((answer.genesis.clone(), config.quorum().ok().filter(|_| right)?))
+            Some((
+                answer.genesis.clone(),
+                config.quorum().ok().filter(|_| right)?,
+            ))
         };
         let (genesis, quorum) = answers.values().find_map(decode).ok_or_else(none)?;
         let needed = quorum.one_honest().min(invite.apis.len());
@@ -87,7 +90,8 @@ pub(crate) struct Federation {
 
 impl Federation {
     pub(crate) fn open(membership: Membership, seed: &MasterSeed) -> Result<Self, ClientError> {
-        let unusable = |problem: &dyn std::fmt::Display| ClientError::Federation(problem.to_string());
+        let unusable =
+            |problem: &dyn std::fmt::Display| ClientError::Federation(problem.to_string());
         let genesis = GenesisConfig::decode(&membership.genesis).map_err(|e| unusable(&e))?;
         let (id, quorum) = (genesis.id(), genesis.quorum().map_err(|e| unusable(&e))?);
         let config = |kind: &str| {

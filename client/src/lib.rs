@@ -18,9 +18,7 @@ mod rows;
 mod submission;
 
 pub use api::{ApiRequest, RequestError};
-pub use client::{
-    Balance, Client, FederationView, GuardianView, LoadError, NoteCount, NoteView,
-};
+pub use client::{Balance, Client, FederationView, GuardianView, LoadError, NoteCount, NoteView};
 pub use error::ClientError;
 pub use event::{
     Action, Burial, ChainNews, Command, Event, Millis, RequestId, SaveId, Sighting, Ticket,

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::secp256k1::schnorr::Signature;
-use guildmint_core::{
-    encoding::hex_bytes, Amount, Item, PeerId, Transaction, TxId, Wire,
-};
+use guildmint_core::{encoding::hex_bytes, Amount, Item, PeerId, Transaction, TxId, Wire};
 use guildmint_mint::{
     client::{FinalizeError, Held, MintClient, NoteRequest, SelectError, SpendableNote},
     Denomination, MintOutcome,
@@ -74,7 +72,9 @@ pub(crate) fn pick(
     let mut wanted = values.to_vec();
     let mut picked = Vec::new();
     for (CoinRow(request), coin) in rows.scan::<CoinRow>() {
-        let place = wanted.iter().position(|value| *value == request.denomination);
+        let place = wanted
+            .iter()
+            .position(|value| *value == request.denomination);
         if let (None, Some(place)) = (coin.spent_by, place) {
             wanted.swap_remove(place);
             picked.push((request, coin.note));
@@ -103,19 +103,29 @@ pub(crate) fn prepare(
     let first_note = first_note.map_err(|_| ClientError::TooManyNotes(items))?;
     let notes = reserve(rows, &issue)?;
     let mut transaction = Transaction {
-        inputs: draft.inputs.iter().map(|input| input.item.clone()).collect(),
+        inputs: draft
+            .inputs
+            .iter()
+            .map(|input| input.item.clone())
+            .collect(),
         outputs: draft.outputs,
         signatures: Vec::new(),
     };
-    transaction.inputs.extend(spent.iter().map(|(_, note)| mint.input(note)));
+    transaction
+        .inputs
+        .extend(spent.iter().map(|(_, note)| mint.input(note)));
     transaction.outputs.extend(mint.outputs(&notes));
     let txid = transaction.id(federation.id);
     for input in &draft.inputs {
         transaction.signatures.push(Some((input.sign)(txid)?));
     }
-    let ours = spent.iter().map(|(_, note)| Some(mint.sign_input(txid, note)));
+    let ours = spent
+        .iter()
+        .map(|(_, note)| Some(mint.sign_input(txid, note)));
     transaction.signatures.extend(ours);
-    transaction.check_structure().map_err(|_| ClientError::TooManyNotes(items))?;
+    transaction
+        .check_structure()
+        .map_err(|_| ClientError::TooManyNotes(items))?;
     for (request, note) in &spent {
         let coin = Coin {
             note: note.clone(),
@@ -172,7 +182,10 @@ impl Payment {
             let place = usize::from(self.first_note) + place;
             let mut shares = BTreeMap::new();
             for (peer, told) in outcomes {
-                let outcome = told.get(place).cloned().map(serde_json::from_value::<MintOutcome>);
+                let outcome = told
+                    .get(place)
+                    .cloned()
+                    .map(serde_json::from_value::<MintOutcome>);
                 match outcome {
                     _ if culprits.contains(peer) => {}
                     Some(Ok(outcome)) => {

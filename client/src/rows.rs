@@ -9,7 +9,11 @@ use guildmint_mint::client::{NoteRequest, SpendableNote};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{federation::Membership, operation::{OperationId, Record}, payment::Payment};
+use crate::{
+    federation::Membership,
+    operation::{OperationId, Record},
+    payment::Payment,
+};
 
 const SCOPE: Scope = Scope::engine(Space::Local);
 

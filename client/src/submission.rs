@@ -145,7 +145,7 @@ impl Submission {
                         retryable: problem.retryable,
                     })),
                     _ => None,
-                }
+                };
             }
             Err(_) => return None,
         };

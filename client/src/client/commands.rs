@@ -29,10 +29,9 @@ impl Client {
             Command::Resume { operation } => self.resume(operation),
             Command::Reclaim { operation } => self.reclaim(operation),
             Command::Receive { notes } => self.receive(&notes),
-            Command::DepositAddress => {
-                self.open(|desk| Deposit::start(desk).map(Operation::Deposit))
-                    .map(|operation| Reply::Started { operation })
-            }
+            Command::DepositAddress => self
+                .open(|desk| Deposit::start(desk).map(Operation::Deposit))
+                .map(|operation| Reply::Started { operation }),
             Command::Send {
                 amount,
                 reclaim_after_ms,
@@ -112,7 +111,8 @@ impl Client {
         }
         for view in self.operations() {
             if view.kind == "deposit" && view.phase == Phase::Pending {
-                self.happenings.push_back((view.operation, Happening::Resume));
+                self.happenings
+                    .push_back((view.operation, Happening::Resume));
             }
         }
         Ok(Reply::Done {})
@@ -135,7 +135,8 @@ impl Client {
         for view in self.operations() {
             let open = view.phase == Phase::Pending || only.is_some();
             if chosen(view.operation) && open {
-                self.happenings.push_back((view.operation, Happening::Resume));
+                self.happenings
+                    .push_back((view.operation, Happening::Resume));
             }
         }
         Ok(only.map_or(Reply::Done {}, |operation| Reply::Started { operation }))

@@ -79,16 +79,17 @@ impl Client {
     #[must_use]
     pub fn balance(&self) -> Balance {
         let sum = |amounts: Vec<Amount>| Amount::sum(amounts).unwrap_or(Amount::MAX);
-        let (coins, payments) = (
-            self.rows.scan::<CoinRow>(),
-            self.rows.scan::<PaymentRow>(),
-        );
+        let (coins, payments) = (self.rows.scan::<CoinRow>(), self.rows.scan::<PaymentRow>());
         let spendable = coins.iter().filter(|(_, coin)| coin.spent_by.is_none());
         let operations = self.rows.scan::<OperationRow>();
-        let expected = operations.iter().map(|(_, record)| record.operation.expected());
+        let expected = operations
+            .iter()
+            .map(|(_, record)| record.operation.expected());
         let asked = payments.iter().map(|(_, payment)| payment.asked());
         Balance {
-            spendable: sum(spendable.map(|(row, _)| row.0.denomination.amount()).collect()),
+            spendable: sum(spendable
+                .map(|(row, _)| row.0.denomination.amount())
+                .collect()),
             pending: sum(asked.chain(expected).collect()),
         }
     }
@@ -109,7 +110,8 @@ impl Client {
     #[must_use]
     pub fn operations(&self) -> Vec<View> {
         let rows = self.rows.scan::<OperationRow>().into_iter();
-        rows.map(|(OperationRow(id), record)| record.view(id)).collect()
+        rows.map(|(OperationRow(id), record)| record.view(id))
+            .collect()
     }
 
     /// One operation.
@@ -125,24 +127,28 @@ impl Client {
     /// Whether anything goes on by itself while the program runs.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.operations().iter().any(|view| view.phase == Phase::Pending)
+        self.operations()
+            .iter()
+            .any(|view| view.phase == Phase::Pending)
     }
 
     /// What keeps an operation's transactions from being settled, as far as the guardians say.
     #[must_use]
     pub fn obstacle(&self, id: OperationId) -> Option<ClientError> {
         let needed = self.federation.quorum.threshold();
-        let ours = self.submissions.values().filter(|(operation, _)| *operation == id);
-        ours.map(|(_, submission)| submission).find_map(|submission| {
-            match submission.standing() {
+        let ours = self
+            .submissions
+            .values()
+            .filter(|(operation, _)| *operation == id);
+        ours.map(|(_, submission)| submission)
+            .find_map(|submission| match submission.standing() {
                 Standing::Open(Some(reject)) => Some(reject.into()),
                 Standing::Open(None) if submission.heard() < needed => {
                     let answered = submission.heard();
                     Some(ClientError::TooFewGuardians { answered, needed })
                 }
                 _ => None,
-            }
-        })
+            })
     }
 
     /// The federation.
@@ -157,7 +163,12 @@ impl Client {
             name: self.federation.name.clone(),
             network: self.federation.network.to_string(),
             threshold: self.federation.quorum.threshold(),
-            guardians: self.federation.quorum.peers().map(|peer| (peer.0, guardian(peer))).collect(),
+            guardians: self
+                .federation
+                .quorum
+                .peers()
+                .map(|peer| (peer.0, guardian(peer)))
+                .collect(),
         }
     }
 

@@ -64,9 +64,8 @@ impl Deposit {
     }
 
     fn is_settled(&self) -> bool {
-        let settled = |claim: &Claim| {
-            matches!(claim.state, ClaimState::Claimed(_) | ClaimState::Refused(_))
-        };
+        let settled =
+            |claim: &Claim| matches!(claim.state, ClaimState::Claimed(_) | ClaimState::Refused(_));
         !self.claims.is_empty() && self.claims.values().all(settled)
     }
 
@@ -258,7 +257,9 @@ fn claim(
     let net = net.filter(|net| *net > Amount::ZERO);
     let net = net.ok_or(ClientError::TooLittle(amount))?;
     let tariff = desk.federation.mint.tariff();
-    let issue = tariff.change(net, &held(desk.rows)).map_err(ClientError::from)?;
+    let issue = tariff
+        .change(net, &held(desk.rows))
+        .map_err(ClientError::from)?;
     let credited = Amount::sum(issue.iter().map(|value| value.amount())).unwrap_or(net);
     let sign = move |txid| {
         let signature = wallet.sign(index, txid);

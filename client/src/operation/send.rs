@@ -39,7 +39,9 @@ enum State {
     /// The notes are on their way back.
     Reclaiming(Reclaim),
     /// What could be taken back is back.
-    Ended { reclaimed: Amount },
+    Ended {
+        reclaimed: Amount,
+    },
     Failed(Reject),
 }
 
@@ -60,7 +62,11 @@ impl Send {
                 reclaimed: Amount::ZERO,
             },
         };
-        let exact = desk.federation.mint.tariff().exact(&held(desk.rows), amount);
+        let exact = desk
+            .federation
+            .mint
+            .tariff()
+            .exact(&held(desk.rows), amount);
         send.state = match exact {
             Some(values) => send.hand_out(&values, desk)?,
             None => {
@@ -119,7 +125,11 @@ impl Send {
 
     /// The exchange is done, so the right notes are there.
     fn exchanged(&mut self, desk: &mut Desk<'_>) -> State {
-        let exact = desk.federation.mint.tariff().exact(&held(desk.rows), self.amount);
+        let exact = desk
+            .federation
+            .mint
+            .tariff()
+            .exact(&held(desk.rows), self.amount);
         let values = exact.ok_or(ClientError::Exhausted("notes"));
         values
             .and_then(|values| self.hand_out(&values, desk))
@@ -174,9 +184,15 @@ fn begin_reclaim(text: &str, desk: &mut Desk<'_>) -> State {
 fn exchange(amount: Amount, desk: &mut Desk<'_>) -> Result<(TxId, Amount), ClientError> {
     let tariff = desk.federation.mint.tariff();
     // Told that one of each is there already, the mint's arithmetic gives the fewest notes: they travel as text.
-    let plenty: Held = tariff.denominations.iter().map(|value| (*value, 1)).collect();
+    let plenty: Held = tariff
+        .denominations
+        .iter()
+        .map(|value| (*value, 1))
+        .collect();
     let mut issue = tariff.split(amount, &plenty)?;
-    let need = tariff.cost(&issue).ok_or(ClientError::CannotBalance(amount))?;
+    let need = tariff
+        .cost(&issue)
+        .ok_or(ClientError::CannotBalance(amount))?;
     let funding = tariff.fund(&held(desk.rows), need)?;
     issue.extend(funding.change);
     let sum = |values: &[Denomination]| Amount::sum(values.iter().map(|value| value.amount()));

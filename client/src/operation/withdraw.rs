@@ -1,6 +1,8 @@
 //! Paying to a bitcoin address, followed until the transaction is on the network.
 
-use guildmint_core::{api::TransactionAnswer, api::TransactionStatus, module::Reject, Amount, Item, TxId};
+use guildmint_core::{
+    api::TransactionAnswer, api::TransactionStatus, module::Reject, Amount, Item, TxId,
+};
 use guildmint_wallet::{PegOut, PegOutState, PegOutStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value as Json};
@@ -41,7 +43,11 @@ pub(crate) fn peg_out(
     fee: Amount,
     desk: &Desk<'_>,
 ) -> Result<PegOut, ClientError> {
-    let whole = |amount: Amount| amount.sat_exact().ok_or(ClientError::NotWholeSatoshi(amount));
+    let whole = |amount: Amount| {
+        amount
+            .sat_exact()
+            .ok_or(ClientError::NotWholeSatoshi(amount))
+    };
     desk.federation
         .wallet
         .peg_out(address.trim(), whole(amount)?, whole(fee)?)
@@ -93,7 +99,11 @@ impl Withdraw {
             }
             (State::Accepted, Happening::Resume | Happening::Time) => {
                 let (txid, wait_seconds) = (self.txid, 0);
-                desk.ask(ApiRequest::Transaction { txid, wait_seconds }, Rule::Same, sent);
+                desk.ask(
+                    ApiRequest::Transaction { txid, wait_seconds },
+                    Rule::Same,
+                    sent,
+                );
                 State::Accepted
             }
             (State::Accepted, Happening::Found(finding)) => match finding {
@@ -108,12 +118,19 @@ impl Withdraw {
         self
     }
 
+    /// All that the withdrawal costs besides what arrives.
+    fn fee(&self) -> Amount {
+        let miners = Amount::from_sat(self.peg_out.fee_sat).ok();
+        let sum = miners.and_then(|miners| miners.checked_add(self.federation_fee));
+        sum.unwrap_or(Amount::MAX)
+    }
+
     pub(super) fn describe(&self) -> Description {
         let mut details = json!({
             "address": self.peg_out.address,
             "amount_sat": self.peg_out.amount_sat,
             "fee_sat": self.peg_out.fee_sat,
-            "federation_fee_msat": self.federation_fee.msat(),
+            "fee_msat": self.fee().msat(),
             "txid": null,
         });
         let (state, phase) = match &self.state {

@@ -46,7 +46,13 @@ pub(crate) fn spent_reader(answer: &Json) -> Option<Json> {
 /// The notes that a fact says are spent.
 pub(crate) fn spent_nonces(fact: Json) -> Option<BTreeSet<Nonce>> {
     let spent: BTreeMap<Nonce, bool> = serde_json::from_value(fact).ok()?;
-    Some(spent.into_iter().filter(|(_, spent)| *spent).map(|(nonce, _)| nonce).collect())
+    Some(
+        spent
+            .into_iter()
+            .filter(|(_, spent)| *spent)
+            .map(|(nonce, _)| nonce)
+            .collect(),
+    )
 }
 
 impl Reclaim {

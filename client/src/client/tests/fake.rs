@@ -1,0 +1,388 @@
+//! A federation without consensus: one ledger, and guardians that tell the truth about it or do not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
+
+use bitcoin::{hashes::Hash, BlockHash, Network};
+use guildmint_core::{
+    api::{AuditAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
+    ledger::{Ledger, Scope, Space},
+    module::{At, Federation as Told, Query, Reject, ServerModule},
+    Epoch, GuardianKeys, IdentityPublicKey, Item, ModuleConfig, OutPoint, Quorum, SessionId,
+    Transaction, Wire,
+};
+use guildmint_core::{GenesisConfig, ModuleId};
+use guildmint_mint::{dealer::deal, Denomination, Mint, MintInput, MintOutput};
+use guildmint_wallet::{Block, PegInProof, PegOut, PegOutState, PegOutStatus};
+use serde_json::json;
+
+use super::*;
+use crate::{federation::Membership, ApiRequest};
+
+pub const MINT: ModuleId = ModuleId(1);
+pub const WALLET: ModuleId = ModuleId(2);
+const AT: At = At {
+    epoch: Epoch(1),
+    height: 100,
+};
+/// What a peg-out costs.
+pub const FEE_SAT: u64 = 321;
+
+/// How a guardian behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    Honest,
+    /// Never answers; the request fails at once.
+    Down,
+    /// Says that everything is refused for good.
+    Refuses,
+    /// Says that it never heard of anything.
+    Forgets,
+    /// Answers in time, with shares of something else.
+    WrongShares,
+    /// Answers with what is no share.
+    Garbage,
+    /// Claims that everything was accepted, without shares.
+    Boasts,
+    /// Takes five seconds to answer.
+    Slow,
+    /// Names prices that are 1000 times too high.
+    Greedy,
+    /// Names no price at all.
+    Cheap,
+}
+
+pub struct Fake {
+    pub genesis: GenesisConfig,
+    pub moods: Vec<Mood>,
+    /// Whether deposits are agreed.
+    pub buried: bool,
+    /// Whether peg-outs are on the network.
+    pub broadcast: bool,
+    mints: Arc<Vec<Mint>>,
+    rows: Memory,
+    accepted: BTreeMap<TxId, Transaction>,
+    /// Who has heard of which transaction: the first answer is always that it waits for an epoch.
+    heard: BTreeSet<(PeerId, TxId)>,
+    claimed: BTreeSet<bitcoin::OutPoint>,
+    pub paid_out: Vec<PegOut>,
+    pub refusals: Vec<Reject>,
+}
+
+fn permanent(code: &str) -> Reject {
+    Reject::permanent(code, code)
+}
+
+type Dealt = (GenesisConfig, Arc<Vec<Mint>>);
+
+/// Keys take a second to deal, and are the same for every story.
+fn dealt(fee_msat: u64) -> Dealt {
+    static DEALT: Mutex<BTreeMap<u64, Dealt>> = Mutex::new(BTreeMap::new());
+    let mut dealt = DEALT.lock().unwrap();
+    dealt
+        .entry(fee_msat)
+        .or_insert_with(|| deal_all(fee_msat))
+        .clone()
+}
+
+fn deal_all(fee_msat: u64) -> Dealt {
+    let mut rng = ChaCha20Rng::seed_from_u64(9);
+    let quorum = Quorum::new(4).unwrap();
+    let values = (0..=23).map(|exponent| Denomination::new(exponent).unwrap());
+    let (mut mint, secrets) = deal(quorum, values, &mut rng).unwrap();
+    mint.input_fee = guildmint_core::Amount::from_msat(fee_msat).unwrap();
+    mint.output_fee = mint.input_fee;
+    let start = Block {
+        height: 1,
+        hash: BlockHash::all_zeros(),
+    };
+    let (wallet, _) = guildmint_wallet::dealer::deal(Network::Regtest, start, quorum, &mut rng);
+    let module = |kind: &str, config| ModuleConfig {
+        kind: kind.to_owned(),
+        config,
+    };
+    let keys = |peer: PeerId| GuardianKeys {
+        name: peer.to_string(),
+        identity: IdentityPublicKey([peer.0 as u8 + 1; 32]),
+    };
+    let genesis = GenesisConfig {
+        name: "test".into(),
+        session: SessionId([3; 32]),
+        network: Network::Regtest,
+        guardians: quorum.peers().map(keys).collect(),
+        coin: Vec::new(),
+        epoch_floor_ms: 50,
+        modules: [
+            (MINT, module("mint", mint.encode())),
+            (WALLET, module("wallet", wallet.encode())),
+        ]
+        .into(),
+    };
+    let mints = quorum.peers().zip(secrets).map(|(me, secret)| {
+        let told = Told {
+            id: genesis.id(),
+            quorum,
+            network: Network::Regtest,
+            me,
+        };
+        Mint::new(told, mint.clone(), secret).unwrap()
+    });
+    let mints = Arc::new(mints.collect());
+    (genesis, mints)
+}
+
+impl Fake {
+    /// Four guardians, and what the mint takes for each note.
+    pub fn new(fee_msat: u64) -> Self {
+        let (genesis, mints) = dealt(fee_msat);
+        Self {
+            moods: vec![Mood::Honest; mints.len()],
+            genesis,
+            mints,
+            buried: true,
+            broadcast: true,
+            rows: Memory::default(),
+            accepted: BTreeMap::new(),
+            heard: BTreeSet::new(),
+            claimed: BTreeSet::new(),
+            paid_out: Vec::new(),
+            refusals: Vec::new(),
+        }
+    }
+
+    pub fn membership(&self) -> Membership {
+        Membership {
+            genesis: self.genesis.encode(),
+            apis: BTreeMap::new(),
+        }
+    }
+
+    /// What the federation owes to holders of notes, in millisatoshi.
+    pub fn owed_msat(&self) -> u64 {
+        let mut ledger = Ledger::new(&self.rows);
+        let view = ledger.view(Scope::module(Space::Agreed, MINT));
+        self.mints[0].audit(&view).liabilities_msat
+    }
+
+    /// The answer of one guardian.
+    pub fn answer(&mut self, peer: PeerId, request: &ApiRequest) -> Result<Json, RequestError> {
+        let mood = self.moods[usize::from(peer.0)];
+        if mood == Mood::Down {
+            return Err(RequestError::Unreachable("connection refused".into()));
+        }
+        match request {
+            ApiRequest::Submit(bytes) => {
+                let id = self.genesis.id();
+                let decoded = Transaction::decode(bytes).unwrap();
+                let txid = decoded.id(id);
+                // A liar keeps it to itself.
+                let status = match mood {
+                    Mood::Refuses | Mood::Forgets | Mood::Boasts => TransactionStatus::Unknown,
+                    _ => self.take(peer, txid, decoded),
+                };
+                Ok(self.colour(mood, txid, status))
+            }
+            ApiRequest::Transaction { txid, .. } => {
+                let status = self.status(peer, *txid);
+                Ok(self.colour(mood, *txid, status))
+            }
+            ApiRequest::Module {
+                kind: "mint",
+                path,
+                parameters,
+            } => {
+                let query = Query {
+                    path: path.clone(),
+                    parameters: parameters.clone(),
+                };
+                self.query(peer, &query, mood)
+            }
+            ApiRequest::Module { .. } => Ok(json!({
+                "fee_sat": match mood {
+                    Mood::Greedy => FEE_SAT * 1000,
+                    Mood::Cheap => 0,
+                    _ => FEE_SAT,
+                },
+                "fee_rate_sat_per_kvb": 1000,
+                "module_fee": 0,
+            })),
+            ApiRequest::Status => Ok(json!(StatusAnswer {
+                peer,
+                version: "test".into(),
+                committed: None,
+                height: 100,
+                pool: 0,
+                not_ready: None,
+                halted: None,
+            })),
+            ApiRequest::Audit => Ok(json!(AuditAnswer {
+                epoch: None,
+                assets_msat: 0,
+                liabilities_msat: self.owed_msat(),
+                net_msat: 0,
+                modules: BTreeMap::new(),
+                certificate: None,
+            })),
+            ApiRequest::Config => Err(RequestError::Problem(Problem::new(
+                404, "absent", "", false,
+            ))),
+        }
+    }
+
+    fn query(&self, peer: PeerId, query: &Query, mood: Mood) -> Result<Json, RequestError> {
+        let (nothing, mut ledger) = (Memory::default(), Ledger::new(&self.rows));
+        let mut local = Ledger::new(&nothing);
+        let scope = Scope::module(Space::Agreed, MINT);
+        let mint = &self.mints[usize::from(peer.0)];
+        let answer = mint.query(&ledger.view(scope), &local.view(scope), query);
+        let mut answer = answer.unwrap().unwrap();
+        if mood == Mood::Refuses {
+            for value in answer.as_object_mut().unwrap().values_mut() {
+                *value = json!(true);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// What a guardian of this mood makes of the truth.
+    fn colour(&self, mood: Mood, txid: TxId, status: TransactionStatus) -> Json {
+        let status = match (mood, status) {
+            (Mood::Refuses, _) => TransactionStatus::Rejected(permanent("note_spent")),
+            (Mood::Forgets, _) => TransactionStatus::Unknown,
+            (Mood::Boasts, _) => TransactionStatus::Accepted {
+                epoch: Epoch(1),
+                outcomes: Vec::new(),
+            },
+            (Mood::Garbage, TransactionStatus::Accepted { epoch, outcomes }) => {
+                TransactionStatus::Accepted {
+                    epoch,
+                    outcomes: outcomes.iter().map(|_| json!({"share": "00"})).collect(),
+                }
+            }
+            (
+                Mood::WrongShares,
+                TransactionStatus::Accepted {
+                    epoch,
+                    mut outcomes,
+                },
+            ) => {
+                outcomes.reverse();
+                if let [first, .., last] = outcomes.as_mut_slice() {
+                    *first = last.clone();
+                }
+                TransactionStatus::Accepted { epoch, outcomes }
+            }
+            (_, status) => status,
+        };
+        json!(TransactionAnswer { txid, status })
+    }
+
+    fn status(&self, peer: PeerId, txid: TxId) -> TransactionStatus {
+        let Some(transaction) = self.accepted.get(&txid) else {
+            return TransactionStatus::Unknown;
+        };
+        let mut ledger = Ledger::new(&self.rows);
+        let view = ledger.view(Scope::module(Space::Agreed, MINT));
+        let outcome = |(index, item): (usize, &Item)| {
+            if item.module == WALLET {
+                let broadcast = self.broadcast;
+                return json!(PegOutStatus {
+                    state: if broadcast {
+                        PegOutState::Broadcast
+                    } else {
+                        PegOutState::Queued
+                    },
+                    txid: broadcast.then(bitcoin::Txid::all_zeros),
+                });
+            }
+            let output = MintOutput::decode(&item.bytes).unwrap();
+            let index = index as u16;
+            let mint = &self.mints[usize::from(peer.0)];
+            json!(mint.outcome(&view, &output, OutPoint { txid, index }, None))
+        };
+        TransactionStatus::Accepted {
+            epoch: Epoch(1),
+            outcomes: transaction
+                .outputs
+                .iter()
+                .enumerate()
+                .map(outcome)
+                .collect(),
+        }
+    }
+
+    fn take(&mut self, peer: PeerId, txid: TxId, transaction: Transaction) -> TransactionStatus {
+        if !self.accepted.contains_key(&txid) {
+            if let Err(reject) = self.process(txid, &transaction) {
+                self.refusals.push(reject.clone());
+                return TransactionStatus::Rejected(reject);
+            }
+            self.accepted.insert(txid, transaction);
+        }
+        if self.heard.insert((peer, txid)) {
+            return TransactionStatus::Pending;
+        }
+        self.status(peer, txid)
+    }
+
+    fn process(&mut self, txid: TxId, transaction: &Transaction) -> Result<(), Reject> {
+        transaction
+            .check_structure()
+            .map_err(|_| permanent("structure"))?;
+        let mint = &self.mints[0];
+        let mut ledger = Ledger::new(&self.rows);
+        let mut view = ledger.view(Scope::module(Space::Agreed, MINT));
+        let (mut in_msat, mut out_msat) = (0, 0);
+        let (mut keys, mut notes) = (Vec::new(), Vec::new());
+        let (mut claimed, mut paid) = (Vec::new(), Vec::new());
+        for input in &transaction.inputs {
+            if input.module == WALLET {
+                let proof = PegInProof::decode(&input.bytes).map_err(|_| permanent("proof"))?;
+                let deposit = proof.claim().map_err(|_| permanent("proof"))?;
+                if !self.buried {
+                    return Err(Reject::retryable("not_buried", "wait"));
+                }
+                if self.claimed.contains(&deposit.outpoint) {
+                    return Err(permanent("deposit_claimed"));
+                }
+                in_msat += deposit.amount_sat * 1000;
+                keys.push(Some(proof.tweak_key));
+                claimed.push(deposit.outpoint);
+                continue;
+            }
+            let note = MintInput::decode(&input.bytes).map_err(|_| permanent("note"))?;
+            mint.check_input(&note)?;
+            let spent = mint.spend(&mut view, &note, AT)?;
+            in_msat += spent.amount.msat() - spent.fee.msat();
+            keys.push(spent.key);
+            notes.push(note);
+        }
+        for (index, output) in transaction.outputs.iter().enumerate() {
+            if output.module == WALLET {
+                let peg_out = PegOut::decode(&output.bytes).map_err(|_| permanent("peg_out"))?;
+                if peg_out.fee_sat < FEE_SAT {
+                    return Err(permanent("fee_too_low"));
+                }
+                out_msat += peg_out.total().unwrap().msat();
+                paid.push(peg_out);
+                continue;
+            }
+            let note = MintOutput::decode(&output.bytes).map_err(|_| permanent("output"))?;
+            mint.check_output(&note)?;
+            let index = index as u16;
+            let charge = mint.accept(&mut view, &note, OutPoint { txid, index }, AT)?;
+            out_msat += charge.amount.msat() + charge.fee.msat();
+        }
+        let signed = transaction.check_signatures(txid, &keys).is_ok();
+        if !signed || !mint.proofs_hold(&notes) || in_msat != out_msat {
+            return Err(permanent("invalid"));
+        }
+        let changes = ledger.finish().map_err(|_| permanent("ledger"))?;
+        self.rows.apply(changes);
+        self.claimed.extend(claimed);
+        self.paid_out.extend(paid);
+        Ok(())
+    }
+}
