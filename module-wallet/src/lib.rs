@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 #![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod config;
 #[cfg(feature = "dealer")]

@@ -1,1 +1,15 @@
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod deposits;
+mod error;
+mod guarded;
+mod observer;
+mod server;
+mod url;
+
+pub use deposits::{Found, Proof};
+pub use error::{AllFailed, BroadcastError, ServerError, UrlError};
+pub use observer::{Observer, Settings};

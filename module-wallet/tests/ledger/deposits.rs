@@ -108,6 +108,7 @@ fn change_is_no_deposit() {
         world.settle_down();
         let mempool: Vec<Transaction> = world.chain.mempool.values().cloned().collect();
         let paid = mempool.last().unwrap();
+        world.chain.mine(vec![]);
         world.bury();
         let (_, header, merkle) = world.chain.find(paid.compute_txid()).unwrap();
         let utxos: CoinsAnswer =

@@ -6,7 +6,7 @@ use guildmint_wallet::{ChainAnswer, News, Vote};
 
 use crate::{
     chain::START_HEIGHT,
-    world::{address, World},
+    world::{address, script, World},
 };
 
 fn chain(world: &World) -> ChainAnswer {
@@ -31,7 +31,10 @@ fn a_height_is_agreed_at_a_depth_and_by_t_guardians() {
         }
     };
     world.chain.mine_empty(1);
-    world.settle_down();
+    for _ in 0..3 {
+        world.observe();
+        world.run(&[]);
+    }
     assert_eq!(chain(&world).agreed.height, START_HEIGHT + 2);
     world.tamper = |_, _| ();
     // Honest again, the two see that what they said last is not what they see.
@@ -154,4 +157,6 @@ fn an_old_block_is_still_agreed() {
     world.submit(proof).unwrap();
     let peg_out = world.quoted(&address(0), 1_000).unwrap();
     world.submit(peg_out).unwrap();
+    world.settle_down();
+    assert_eq!(world.chain.payments_to(&script(&address(0))), [1_000]);
 }

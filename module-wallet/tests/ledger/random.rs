@@ -142,7 +142,7 @@ impl Story {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn all_is_paid_once_and_nobody_disagrees(steps in steps(), large in any::<bool>()) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bitcoin::{consensus::deserialize, OutPoint, ScriptBuf, Transaction};
+use bitcoin::{consensus::deserialize, ScriptBuf, Transaction};
 use guildmint_core::{
     ledger::{Ledger, Memory, Scope, Space},
     module::{At, Fault, Federation, Query, Reject, ServerModule},
@@ -422,8 +422,4 @@ pub fn address(number: u16) -> String {
 pub fn script(address: &str) -> ScriptBuf {
     let address: bitcoin::Address<_> = address.parse().unwrap();
     address.assume_checked().script_pubkey()
-}
-
-pub fn outpoint(transaction: &Transaction, vout: u32) -> OutPoint {
-    OutPoint::new(transaction.compute_txid(), vout)
 }

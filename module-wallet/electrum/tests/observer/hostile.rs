@@ -1,0 +1,213 @@
+//! What other servers lead to: an error that says why, in time, and the next server.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use bitcoin::{hashes::Hash, BlockHash};
+use guildmint_wallet::{Block, News, Watched};
+use guildmint_wallet_electrum::{AllFailed, Observer, ServerError};
+use serde_json::{json, Value as Json};
+
+use crate::{
+    chain::{script, Chain},
+    server::{serve, settings, Reply},
+};
+
+/// Polls a server that lies about one method.
+fn poll(
+    method: &'static str,
+    lie: impl Fn(&[Json]) -> Reply + Send + Sync + 'static,
+) -> ServerError {
+    let chain = Chain::new();
+    let served = chain.clone();
+    let url = serve(move |asked, parameters| {
+        if asked == method {
+            lie(parameters)
+        } else {
+            served.answer(asked, parameters)
+        }
+    });
+    let pending = [Watched {
+        txid: chain.payment(4).compute_txid(),
+        script_pubkey: script(4),
+    }];
+    let mut observer = Observer::new(&[url], settings()).unwrap();
+    let begun = Instant::now();
+    let AllFailed(mut failures) = observer.poll(chain.block(5), &pending).unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    failures.remove(0).1
+}
+
+#[test]
+fn another_chain_is_an_alarm() {
+    let error = poll("blockchain.block.headers", |_| {
+        let mut header = Chain::new().headers[5];
+        header.nonce += 1;
+        Reply::Result(json!({"hex": bitcoin::consensus::encode::serialize_hex(&header)}))
+    });
+    assert!(
+        matches!(error, ServerError::OtherChain { height: 5, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn headers_that_are_no_chain_are_refused() {
+    let error = poll("blockchain.block.headers", |_| {
+        let chain = Chain::new();
+        let mut headers = chain.headers[5..10].to_vec();
+        headers[3].prev_blockhash = BlockHash::all_zeros();
+        let hex: String = headers
+            .iter()
+            .map(bitcoin::consensus::encode::serialize_hex)
+            .collect();
+        Reply::Result(json!({ "hex": hex }))
+    });
+    assert!(matches!(error, ServerError::Disconnected(8)), "{error}");
+}
+
+#[test]
+fn a_server_that_is_behind_is_of_no_use() {
+    let error = poll("blockchain.headers.subscribe", |_| {
+        Reply::Result(json!({"height": 4}))
+    });
+    assert!(
+        matches!(error, ServerError::Behind { tip: 4, agreed: 5 }),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_wrong_proof_is_refused() {
+    let merkle = "blockchain.transaction.get_merkle";
+    let error = poll(merkle, |_| Reply::Result(json!({"pos": 1, "merkle": []})));
+    assert!(matches!(error, ServerError::Proof { .. }), "{error}");
+    let deep = vec![BlockHash::all_zeros().to_string(); 64];
+    let error = poll(merkle, move |_| {
+        Reply::Result(json!({"pos": 1, "merkle": deep}))
+    });
+    assert!(matches!(error, ServerError::Proof { .. }), "{error}");
+}
+
+#[test]
+fn nonsense_is_an_error_and_never_a_panic() {
+    let answers: [&'static [u8]; 12] = [
+        b"\n",
+        b"[]\n",
+        b"5\n",
+        b"null\n",
+        b"{\n",
+        b"{}\n[]\n",
+        b"\xff\xfe\n",
+        b"{\"method\":5}\n[1]\n",
+        b"{\"method\":\"blockchain.headers.subscribe\",\"params\":7}\n",
+        b"{\"method\":\"blockchain.scripthash.subscribe\",\"params\":[]}\n",
+        b"{\"id\":99999999999999999999999}\n7\n",
+        b" {}\n",
+    ];
+    for method in [
+        "blockchain.headers.subscribe",
+        "blockchain.block.headers",
+        "blockchain.scripthash.get_history",
+    ] {
+        for answer in answers {
+            poll(method, move |_| Reply::Raw(answer.to_vec()));
+        }
+    }
+}
+
+#[test]
+fn results_of_other_shapes_are_errors() {
+    let results = || {
+        [
+            json!(null),
+            json!([]),
+            json!({}),
+            json!("zz"),
+            json!(-1),
+            json!(1e300),
+            json!({"height": -7, "hex": "00", "count": 1_000_000, "pos": -1, "merkle": [5]}),
+            json!({"height": "x", "hex": "", "count": 0, "pos": 1u64 << 40, "merkle": ["zz"]}),
+            json!([{"height": 1e10, "tx_hash": "zz"}]),
+        ]
+    };
+    for method in [
+        "blockchain.headers.subscribe",
+        "blockchain.block.headers",
+        "blockchain.transaction.get_merkle",
+    ] {
+        for result in results() {
+            poll(method, move |_| Reply::Result(result.clone()));
+        }
+    }
+}
+
+#[test]
+fn stalling_ends_at_the_deadline() {
+    let method = "blockchain.headers.subscribe";
+    for stall in [|_: &[Json]| Reply::Silence, |_: &[Json]| Reply::Trickle] {
+        let error = poll(method, stall);
+        let ServerError::Io(error) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    }
+}
+
+#[test]
+fn an_endless_answer_ends() {
+    let error = poll("blockchain.headers.subscribe", |_| {
+        Reply::Raw(vec![b'{'; 5 << 20])
+    });
+    assert!(matches!(error, ServerError::Io(_)), "{error}");
+}
+
+#[test]
+fn deposits_are_checked() {
+    let chain = Chain::new();
+    let served = chain.clone();
+    let url = serve(move |method, parameters| match method {
+        "blockchain.transaction.get" => {
+            let other = served.payment(8);
+            Reply::Result(json!(bitcoin::consensus::encode::serialize_hex(other)))
+        }
+        _ => served.answer(method, parameters),
+    });
+    let mut observer = Observer::new(&[url], settings()).unwrap();
+    let AllFailed(failures) = observer.find_deposits(&script(7)).unwrap_err();
+    assert!(matches!(
+        failures[0].1,
+        ServerError::OtherTransaction { .. }
+    ));
+}
+
+#[test]
+fn the_next_server_is_asked_and_a_lost_connection_is_made_again() {
+    let chain = Chain::new();
+    let (served, hung_up) = (chain.clone(), AtomicBool::new(false));
+    let honest = serve(move |method, parameters| {
+        let fee = method == "blockchain.estimatefee";
+        if fee && !hung_up.swap(true, Ordering::SeqCst) {
+            return Reply::HangUp;
+        }
+        served.answer(method, parameters)
+    });
+    let nobody = "tcp://127.0.0.1:1".to_owned();
+    let broken = serve(|_, _| Reply::Error("out of order"));
+    let mut observer = Observer::new(&[nobody, broken, honest], settings()).unwrap();
+    let agreed = chain.block(5);
+    // Each server is asked once; the honest one hangs up in its first answer.
+    assert!(observer.poll(agreed, &[]).is_err());
+    for _ in 0..3 {
+        let news = observer.poll(agreed, &[]).unwrap();
+        assert!(matches!(news[0], News::Chain { tip_height: 19, .. }));
+    }
+    let unknown = Block {
+        height: 5,
+        hash: BlockHash::all_zeros(),
+    };
+    let AllFailed(failures) = observer.poll(unknown, &[]).unwrap_err();
+    assert_eq!(failures.len(), 3);
+}
