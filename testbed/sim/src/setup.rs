@@ -8,9 +8,19 @@ use guildmint_core::{
     Quorum, SessionId, Tagged, Wire,
 };
 use guildmint_engine::{deal_coin, Coin, Federation};
-use guildmint_kit::play::{self, Nothing, PlayConfig, PlayMoney};
+use guildmint_kit::{
+    chain::FakeChain,
+    play::{self, Nothing, PlayConfig, PlayMoney},
+};
+use guildmint_mint::{Denomination, Mint};
+use guildmint_wallet::{server::Wallet, Block};
+use rand::SeedableRng;
+use rand_chacha::ChaCha12Rng;
 
-use crate::net::Faults;
+use crate::{net::Faults, outside::WALLET};
+
+/// The number that simulated federations give to the mint.
+const MINT: ModuleId = ModuleId(0);
 
 /// What kind of world to make.
 #[derive(Debug, Clone)]
@@ -21,17 +31,30 @@ pub struct Setup {
     pub faults: Faults,
     /// Parameters of the play money.
     pub play: PlayConfig,
+    /// Whether there are mint and wallet besides play money.
+    pub money: bool,
+    /// How many blocks must follow one that guardians agree on.
+    pub finality_blocks: u32,
 }
 
 impl Setup {
-    /// A world in which nothing goes wrong.
+    /// A world with play money in which nothing goes wrong.
     #[must_use]
     pub fn guardians(guardians: u16) -> Self {
         Self {
             guardians,
             faults: Faults::default(),
             play: PlayConfig::default(),
+            money: false,
+            finality_blocks: 1,
         }
+    }
+
+    /// The same world with mint, wallet and a bitcoin network.
+    #[must_use]
+    pub fn with_money(mut self) -> Self {
+        self.money = true;
+        self
     }
 
     /// The same world with a planted bug: an amount above this makes the federation insolvent.
@@ -56,10 +79,47 @@ pub(crate) struct Dealt {
     pub(crate) identity: IdentityKey,
 }
 
-/// Deals a federation with play money. The keys depend on the number of guardians alone, so that worlds are cheap to make.
+/// Deals a federation. The keys depend on the number of guardians alone.
 #[allow(clippy::expect_used)]
-pub(crate) fn deal(guardians: u16, play: &PlayConfig) -> Vec<Dealt> {
-    let quorum = Quorum::new(guardians).expect("a size that federations have");
+pub(crate) fn deal(setup: &Setup, chain: &FakeChain) -> Vec<Dealt> {
+    let quorum = Quorum::new(setup.guardians).expect("a size that federations have");
+    let identities = identities(setup.guardians);
+    let mut rng = <rand06::rngs::StdRng as rand06::SeedableRng>::seed_from_u64(1);
+    let keys = deal_coin(quorum, &mut rng);
+    let modules = Modules::deal(setup, quorum, chain);
+    let genesis = GenesisConfig {
+        name: "simulated".into(),
+        session: SessionId(Tagged::new("guildmint/sim/session").finish()),
+        network: Network::Regtest,
+        guardians: guardian_keys(&identities),
+        coin: keys.public.clone(),
+        epoch_floor_ms: 50,
+        modules: modules.configs,
+    };
+    let registry = Registry::default()
+        .with::<PlayMoney>()
+        .with::<Mint>()
+        .with::<Wallet>();
+    let federation = |me: PeerId| {
+        let secrets = &modules.secrets[usize::from(me.0)];
+        Federation::new(genesis.clone(), me, &registry, secrets).expect("consistent")
+    };
+    let coin = |me: PeerId| {
+        let secret = &keys.secrets[usize::from(me.0)];
+        Coin::new(quorum, me, &keys.public, secret).expect("dealt for this guardian")
+    };
+    quorum
+        .peers()
+        .zip(identities)
+        .map(|(me, identity)| Dealt {
+            federation: Arc::new(federation(me)),
+            coin: coin(me),
+            identity,
+        })
+        .collect()
+}
+
+fn identities(guardians: u16) -> Vec<IdentityKey> {
     let seed = |n: u16| {
         Tagged::new("guildmint/sim/identity")
             .add(n.to_le_bytes())
@@ -69,47 +129,65 @@ pub(crate) fn deal(guardians: u16, play: &PlayConfig) -> Vec<Dealt> {
         .map(|n| IdentityKey::from_seed(&seed(n)))
         .collect();
     identities.sort_by_key(IdentityKey::public);
-    let mut rng = <rand06::rngs::StdRng as rand06::SeedableRng>::seed_from_u64(guardians.into());
-    let keys = deal_coin(quorum, &mut rng);
-    let genesis = GenesisConfig {
-        name: "simulated".into(),
-        session: SessionId(Tagged::new("guildmint/sim/session").finish()),
-        network: Network::Regtest,
-        guardians: identities
-            .iter()
-            .enumerate()
-            .map(|(n, identity)| GuardianKeys {
-                name: format!("guardian-{n}"),
-                identity: identity.public(),
-            })
-            .collect(),
-        coin: keys.public.clone(),
-        epoch_floor_ms: 50,
-        modules: BTreeMap::from([(
-            play::MODULE,
-            ModuleConfig {
-                kind: "play".into(),
-                config: play.encode(),
-            },
-        )]),
-    };
-    let registry = Registry::default().with::<PlayMoney>();
-    let secrets: BTreeMap<ModuleId, Vec<u8>> = [(play::MODULE, Nothing.encode())].into();
-    quorum
-        .peers()
+    identities
+}
+
+fn guardian_keys(identities: &[IdentityKey]) -> Vec<GuardianKeys> {
+    (0..)
         .zip(identities)
-        .map(|(me, identity)| Dealt {
-            federation: Arc::new(
-                Federation::new(genesis.clone(), me, &registry, &secrets).expect("consistent"),
-            ),
-            coin: coin(quorum, me, &keys),
-            identity,
+        .map(|(n, identity): (u16, _)| GuardianKeys {
+            name: format!("guardian-{n}"),
+            identity: identity.public(),
         })
         .collect()
 }
 
-#[allow(clippy::expect_used)]
-fn coin(quorum: Quorum, me: PeerId, keys: &guildmint_engine::CoinKeys) -> Coin {
-    let secret = &keys.secrets[usize::from(me.0)];
-    Coin::new(quorum, me, &keys.public, secret).expect("dealt for this guardian")
+/// Configs of modules, and each guardian's secrets.
+struct Modules {
+    configs: BTreeMap<ModuleId, ModuleConfig>,
+    secrets: Vec<BTreeMap<ModuleId, Vec<u8>>>,
+}
+
+impl Modules {
+    fn deal(setup: &Setup, quorum: Quorum, chain: &FakeChain) -> Self {
+        let mut modules = Self {
+            configs: BTreeMap::new(),
+            secrets: vec![BTreeMap::new(); quorum.guardians()],
+        };
+        let nothing = vec![Nothing; quorum.guardians()];
+        modules.add(play::MODULE, "play", &setup.play, &nothing);
+        if setup.money {
+            modules.add_money(setup, quorum, chain);
+        }
+        modules
+    }
+
+    #[allow(clippy::expect_used)]
+    fn add_money(&mut self, setup: &Setup, quorum: Quorum, chain: &FakeChain) {
+        let mut rng = ChaCha12Rng::seed_from_u64(1);
+        let all = (0..=39).map(|k| Denomination::new(k).expect("one of the forty"));
+        let (config, secrets) =
+            guildmint_mint::dealer::deal(quorum, all, &mut rng).expect("good randomness");
+        self.add(MINT, guildmint_mint::KIND, &config, &secrets);
+        let height = chain.tip_height();
+        let start = Block {
+            height,
+            hash: chain.hash(height).expect("the tip"),
+        };
+        let (mut config, secrets) =
+            guildmint_wallet::dealer::deal(Network::Regtest, start, quorum, &mut rng);
+        config.finality_blocks = setup.finality_blocks;
+        self.add(WALLET, guildmint_wallet::KIND, &config, &secrets);
+    }
+
+    fn add(&mut self, id: ModuleId, kind: &str, config: &impl Wire, secrets: &[impl Wire]) {
+        let module = ModuleConfig {
+            kind: kind.to_owned(),
+            config: config.encode(),
+        };
+        self.configs.insert(id, module);
+        for (all, secret) in self.secrets.iter_mut().zip(secrets) {
+            all.insert(id, secret.encode());
+        }
+    }
 }

@@ -2,22 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use guildmint_core::{
-    api::TransactionStatus, ledger::Key, Amount, Epoch, FederationId, Item, PeerId, Transaction,
-    TxId, Wire,
-};
+use guildmint_client::RequestId;
+use guildmint_core::{ledger::Key, Audit, Epoch, FederationId, GenesisConfig, PeerId, Transaction, TxId, Wire};
 use guildmint_engine::{
     node::{inspect, utter, Action, Event, Reply, Request, Said, Ticket},
     Contribution, Payload,
 };
-use guildmint_kit::play::{self, Burn, Mint, Seen};
+use guildmint_kit::{
+    chain::FakeChain,
+    play::{self, Seen},
+};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
-use crate::{checks::Checks, guardian::Guardian, setup, Setup};
+use crate::{
+    checks::Checks, guardian::Guardian, outside::Outside, script::Script, setup, users::{User, UserId},
+    Setup,
+};
 
 /// Something that will happen.
-enum Delivery {
+pub(crate) enum Delivery {
     /// To a guardian in one of its lives.
     ToNode(PeerId, u32, Event),
     /// A guardian's disk is done with a save.
@@ -30,53 +34,67 @@ enum Delivery {
     Crash(PeerId),
     /// It is back.
     Start(PeerId),
-    /// A client looks after its transactions.
-    ClientTurn,
+    /// The scripted client looks after its transactions.
+    ScriptTurn,
+    /// A guardian looks at the bitcoin network.
+    Look(PeerId),
+    /// To a user's program in one of its lives.
+    ToUser(UserId, u32, guildmint_client::Event),
+    /// A user's disk is done with a save.
+    UserSynced(UserId, u32),
+    /// A user's timer.
+    WakeUser(UserId, u32, u64),
+    /// A user stops waiting for an answer.
+    GiveUp(Ticket),
+}
+
+/// Who asked a guardian something.
+pub(crate) enum Asker {
+    /// The scripted client, about a transaction.
+    Script(TxId),
+    /// A user's program, in one of its lives.
+    User(UserId, u32, RequestId),
 }
 
 /// A federation, its clients and its misfortunes.
 pub struct World {
-    now_ms: u64,
+    pub(crate) now_ms: u64,
     queue: BTreeMap<(u64, u64), Delivery>,
     sequence: u64,
-    rng: ChaCha12Rng,
-    setup: Setup,
+    pub(crate) rng: ChaCha12Rng,
+    pub(crate) setup: Setup,
     guardians: Vec<Guardian>,
     checks: Checks,
-    next_ticket: u64,
-    asked: BTreeMap<Ticket, TxId>,
-    /// Transactions that clients want accepted, and at how many guardians they are known to be.
-    wanted: BTreeMap<TxId, (Transaction, std::collections::BTreeSet<PeerId>)>,
-    client_awake: bool,
+    pub(crate) next_ticket: u64,
+    pub(crate) asked: BTreeMap<Ticket, Asker>,
+    pub(crate) script: Script,
+    pub(crate) outside: Outside,
+    pub(crate) users: Vec<User>,
     smuggled: Option<Transaction>,
     withholding: bool,
 }
-
-/// How often a client asks again, in milliseconds.
-const CLIENT_PATIENCE_MS: u64 = 1_000;
 
 impl World {
     /// A world of a kind, drawn from a seed.
     #[must_use]
     pub fn new(setup: Setup, seed: u64) -> Self {
-        let guardians: Vec<Guardian> = setup::deal(setup.guardians, &setup.play)
-            .into_iter()
-            .map(Guardian::new)
-            .collect();
+        let chain = FakeChain::new();
+        let dealt = setup::deal(&setup, &chain);
         let mut world = Self {
             now_ms: 1_000,
             queue: BTreeMap::new(),
             sequence: 0,
             rng: ChaCha12Rng::seed_from_u64(seed),
-            setup,
-            guardians,
+            guardians: dealt.into_iter().map(Guardian::new).collect(),
             checks: Checks::default(),
             next_ticket: 0,
             asked: BTreeMap::new(),
-            wanted: BTreeMap::new(),
-            client_awake: false,
+            script: Script::default(),
+            outside: Outside::new(setup.guardians, chain, setup.finality_blocks),
+            users: Vec::new(),
             smuggled: None,
             withholding: false,
+            setup,
         };
         for peer in world.peers() {
             let after_ms = world.rng.gen_range(0..50);
@@ -105,6 +123,24 @@ impl World {
             .iter()
             .map(|guardian| head(guardian).map(|head| head.epoch))
             .collect()
+    }
+
+    /// The balance sheet, as the first correct guardian that is up has it.
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        let node = self.guardians.iter().find_map(|guardian| guardian.node.as_ref());
+        let modules = node.map(guildmint_engine::Node::audit).unwrap_or_default();
+        modules.values().fold(Audit::default(), |sum, part| Audit {
+            assets_msat: sum.assets_msat + part.assets_msat,
+            liabilities_msat: sum.liabilities_msat + part.liabilities_msat,
+        })
+    }
+
+    /// What the federation owns beyond what it owes, in satoshi, rounded down: fees earned.
+    #[must_use]
+    pub fn surplus_sat(&self) -> u64 {
+        let audit = self.audit();
+        (audit.assets_msat - audit.liabilities_msat) / 1_000
     }
 
     /// Rows that all guardians have written.
@@ -174,11 +210,6 @@ impl World {
         }
     }
 
-    /// Clients no longer want what is not accepted yet.
-    pub fn give_up(&mut self) {
-        self.wanted.clear();
-    }
-
     /// The liar puts a transaction into all of its contributions from now on, unchecked.
     pub fn liar_proposes(&mut self, transaction: Transaction) {
         self.smuggled = Some(transaction);
@@ -195,39 +226,13 @@ impl World {
             module: play::MODULE,
             news: Seen(height).encode(),
         };
+        self.tell(peer, news);
+    }
+
+    /// Something happens to a guardian in its present life.
+    pub(crate) fn tell(&mut self, peer: PeerId, event: Event) {
         let life = self.guardians[usize::from(peer.0)].life;
-        self.later(0, Delivery::ToNode(peer, life, news));
-    }
-
-    /// A client makes play money under a name and burns it again, and does not rest until that is accepted.
-    pub fn submit_play(&mut self, name: u64, msat: u64) -> TxId {
-        let amount = Amount::from_msat(msat).unwrap_or(Amount::ZERO);
-        let mint = Mint {
-            name,
-            amount,
-            key: None,
-            honest: true,
-        };
-        let burn = Burn {
-            amount,
-            padding: Vec::new(),
-        };
-        self.submit(Transaction {
-            inputs: vec![Item::new(play::MODULE, &mint)],
-            outputs: vec![Item::new(play::MODULE, &burn)],
-            signatures: vec![None],
-        })
-    }
-
-    /// A client submits a transaction to all guardians, and again until it is decided.
-    pub fn submit(&mut self, transaction: Transaction) -> TxId {
-        let txid = transaction.id(self.federation());
-        self.wanted.insert(txid, (transaction, Default::default()));
-        if !self.client_awake {
-            self.client_awake = true;
-            self.later(0, Delivery::ClientTurn);
-        }
-        txid
+        self.later(0, Delivery::ToNode(peer, life, event));
     }
 
     /// Lets time pass.
@@ -257,7 +262,7 @@ impl World {
                 self.now_ms < deadline_ms,
                 "not settled after {patience_ms} ms: {} of {} accepted, committed {:?}, undecided {:?}",
                 self.accepted(),
-                self.wanted.len(),
+                self.script.wanted(),
                 self.committed(),
                 self.guardians
                     .iter()
@@ -301,18 +306,29 @@ impl World {
             .map(|node| (node.head().map(|head| head.digest), node.pool_size()))
             .collect();
         heads.dedup();
-        self.wanted.is_empty() && heads.len() == 1 && heads[0].1 == 0
+        self.script.wanted() == 0 && heads.len() == 1 && heads[0].1 == 0
     }
 
-    fn federation(&self) -> FederationId {
+    /// How many guardians are neither down nor liars.
+    pub(crate) fn correct_and_up(&self) -> usize {
+        let liar = self.liar();
+        let correct = |guardian: &&Guardian| Some(guardian.me()) != liar && guardian.node.is_some();
+        self.guardians.iter().filter(correct).count()
+    }
+
+    pub(crate) fn genesis(&self) -> GenesisConfig {
+        self.guardians[0].federation.genesis().clone()
+    }
+
+    pub(crate) fn federation(&self) -> FederationId {
         self.guardians[0].federation.id()
     }
 
-    fn peers(&self) -> Vec<PeerId> {
+    pub(crate) fn peers(&self) -> Vec<PeerId> {
         (0..self.setup.guardians).map(PeerId).collect()
     }
 
-    fn later(&mut self, delay_ms: u64, delivery: Delivery) {
+    pub(crate) fn later(&mut self, delay_ms: u64, delivery: Delivery) {
         self.sequence += 1;
         self.queue
             .insert((self.now_ms + delay_ms, self.sequence), delivery);
@@ -342,7 +358,12 @@ impl World {
             }
             Delivery::Crash(peer) => self.crash(peer),
             Delivery::Start(peer) => self.start_now(peer),
-            Delivery::ClientTurn => self.client_turn(),
+            Delivery::ScriptTurn => self.script_turn(),
+            Delivery::Look(peer) => self.look(peer),
+            Delivery::ToUser(user, life, event) => self.to_user(user, life, event),
+            Delivery::UserSynced(user, life) => self.user_synced(user, life),
+            Delivery::WakeUser(user, life, at_ms) => self.wake_user(user, life, at_ms),
+            Delivery::GiveUp(ticket) => self.give_up_on(ticket),
         }
     }
 
@@ -353,6 +374,7 @@ impl World {
             return;
         }
         let actions = guardian.start(now_ms);
+        self.forget_news(peer);
         self.carry_out(peer, actions);
         for other in self.peers() {
             if other != peer {
@@ -444,8 +466,9 @@ impl World {
                     self.checks.fault(fault, liar);
                 }
             }
-            // Nothing in play money asks the outside world; a halt is found by the checks.
-            Action::Work { .. } | Action::Halt { .. } => {}
+            Action::Work { module, job } => self.work(peer, module, &job),
+            // The checks find it.
+            Action::Halt { .. } => {}
         }
     }
 
@@ -524,60 +547,28 @@ impl World {
         utter(payload)
     }
 
-    /// The client submits what is not everywhere yet, and asks what became of it.
-    fn client_turn(&mut self) {
-        self.asked.clear();
-        let wanted: Vec<_> = self
-            .wanted
-            .iter()
-            .map(|(txid, (transaction, at))| (*txid, transaction.encode(), at.clone()))
-            .collect();
-        self.client_awake = !wanted.is_empty();
-        for (txid, bytes, accepted_at) in wanted {
-            for peer in self.peers() {
-                if !accepted_at.contains(&peer) {
-                    self.ask(peer, txid, Request::Submit(bytes.clone()));
-                    let wait_ms = CLIENT_PATIENCE_MS;
-                    self.ask(peer, txid, Request::Transaction { txid, wait_ms });
-                }
-            }
-        }
-        if self.client_awake {
-            self.later(CLIENT_PATIENCE_MS, Delivery::ClientTurn);
-        }
-    }
-
-    fn ask(&mut self, peer: PeerId, txid: TxId, request: Request) {
+    /// Asks a guardian something; the answer comes to the asker.
+    pub(crate) fn ask(&mut self, peer: PeerId, asker: Asker, request: Request) -> Ticket {
         self.next_ticket += 1;
+        // Far from the tickets that nodes give out.
         let ticket = Ticket(1 << 40 | self.next_ticket);
-        self.asked.insert(ticket, txid);
+        self.asked.insert(ticket, asker);
         let life = self.guardians[usize::from(peer.0)].life;
         let event = Event::Client { ticket, request };
         let delay_ms = self.rng.gen_range(1..20);
         self.later(delay_ms, Delivery::ToNode(peer, life, event));
+        ticket
     }
 
     fn hear(&mut self, peer: PeerId, ticket: Ticket, reply: Reply) {
-        let (Some(txid), Reply::Transaction(answer)) = (self.asked.remove(&ticket), reply) else {
-            return;
-        };
-        if Some(peer) == self.liar() {
-            return;
+        let honest = Some(peer) != self.liar();
+        if let (Reply::Transaction(answer), true) = (&reply, honest) {
+            self.checks.status(answer.txid, &answer.status);
         }
-        self.checks.status(txid, &answer.status);
-        let liar = self.liar();
-        let correct_and_up = self
-            .guardians
-            .iter()
-            .filter(|guardian| Some(guardian.me()) != liar && guardian.node.is_some())
-            .count();
-        if let (Some((_, at)), TransactionStatus::Accepted { .. }) =
-            (self.wanted.get_mut(&txid), answer.status)
-        {
-            at.insert(peer);
-            if at.len() >= correct_and_up {
-                self.wanted.remove(&txid);
-            }
+        match self.asked.remove(&ticket) {
+            Some(Asker::Script(txid)) if honest => self.script_hears(peer, txid, reply),
+            Some(Asker::User(user, life, request)) => self.answer_user(user, life, request, reply),
+            _ => {}
         }
     }
 }
