@@ -108,7 +108,7 @@ impl FakeChain {
     /// Mines a block whose coinbase pays 50 bitcoin to a script; returns that output.
     pub fn mine_paying(&mut self, script: ScriptBuf) -> OutPoint {
         let height = self.blocks.len() as u64;
-        let coinbase = self.from_nothing(
+        let coinbase = Self::from_nothing(
             OutPoint::null(),
             height,
             vec![paying(script, 5_000_000_000)],
@@ -142,7 +142,7 @@ impl FakeChain {
         let elsewhere = ScriptBuf::new_op_return([0; 20]);
         let mut outputs = vec![paying(elsewhere, 1_000); others];
         outputs.push(paying(script, sat));
-        let transaction = self.from_nothing(source, self.strangers, outputs);
+        let transaction = Self::from_nothing(source, self.strangers, outputs);
         let txid = transaction.compute_txid();
         self.pool.push(transaction);
         OutPoint::new(txid, u32::try_from(others).unwrap_or(u32::MAX))
@@ -238,7 +238,7 @@ impl FakeChain {
         let pool = std::mem::take(&mut self.pool);
         for number in 0..depth {
             self.strangers += 1;
-            let coinbase = self.from_nothing(
+            let coinbase = Self::from_nothing(
                 OutPoint::null(),
                 u64::from(number) << 32 | self.strangers,
                 vec![paying(ScriptBuf::new(), 5_000_000_000)],
@@ -279,7 +279,7 @@ impl FakeChain {
     }
 
     /// A transaction whose money comes from outside of what is simulated. `salt` makes it unlike all others.
-    fn from_nothing(&self, source: OutPoint, salt: u64, outputs: Vec<TxOut>) -> Transaction {
+    fn from_nothing(source: OutPoint, salt: u64, outputs: Vec<TxOut>) -> Transaction {
         Transaction {
             version: transaction::Version::TWO,
             lock_time: LockTime::ZERO,

@@ -1,3 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+pub mod chain;
+pub mod conformance;
+mod genesis;
 pub mod play;
+pub mod sequencer;
+
+pub use genesis::genesis;
+pub use rand;
+pub use rand_chacha::ChaCha20Rng;
+pub use sequencer::Sequencer;

@@ -23,6 +23,9 @@ pub const MODULE: ModuleId = ModuleId(9);
 pub struct PlayConfig {
     /// Fee of each input, in millisatoshi.
     pub fee_msat: u64,
+    /// Whether more can be burnt than was ever minted. What is burnt is then owed: play money is the other side of
+    /// transactions that pay another module's money out.
+    pub may_owe: bool,
     /// A planted bug: an input above this many millisatoshi makes the federation owe more than it has. 0 for none.
     pub insolvent_above_msat: u64,
 }
@@ -72,6 +75,10 @@ struct Balance;
 #[derive(Serialize, Deserialize, Row)]
 #[row(table = 5, value = u64, resident)]
 struct Hole;
+
+#[derive(Serialize, Deserialize, Row)]
+#[row(table = 6, value = u64, resident)]
+struct Owed;
 
 #[derive(Serialize, Deserialize, Row)]
 #[row(table = 3, value = u32, resident)]
@@ -168,11 +175,16 @@ impl ServerModule for PlayMoney {
         _out_point: OutPoint,
         _at: At,
     ) -> Result<Charge, Reject> {
-        let balance = view.get(&Balance).unwrap_or(0);
-        let left = balance
-            .checked_sub(output.amount.msat())
-            .ok_or_else(|| Reject::retryable("too_poor", "there is not so much play money"))?;
-        view.put(&Balance, &left);
+        if self.config.may_owe {
+            let owed = view.get(&Owed).unwrap_or(0);
+            view.put(&Owed, &owed.saturating_add(output.amount.msat()));
+        } else {
+            let balance = view.get(&Balance).unwrap_or(0);
+            let left = balance
+                .checked_sub(output.amount.msat())
+                .ok_or_else(|| Reject::retryable("too_poor", "there is not so much play money"))?;
+            view.put(&Balance, &left);
+        }
         Ok(Charge {
             amount: output.amount,
             fee: Amount::ZERO,
@@ -201,7 +213,7 @@ impl ServerModule for PlayMoney {
     fn audit(&self, view: &View<'_, '_>) -> Audit {
         Audit {
             assets_msat: view.get(&Balance).unwrap_or(0),
-            liabilities_msat: view.get(&Hole).unwrap_or(0),
+            liabilities_msat: view.get(&Hole).or(view.get(&Owed)).unwrap_or(0),
         }
     }
 
