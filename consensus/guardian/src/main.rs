@@ -1,1 +1,108 @@
-fn main() {}
+//! The guardian's program.
+
+use std::{io, process::ExitCode};
+
+use guildmintd::{
+    cli::{Command, ConfigCommand, Options},
+    config::{read_passphrase, Config, ConfigError, LogFormat, Settings},
+    modules, run,
+};
+use serde_json::{json, Value as Json};
+use structopt::{
+    clap::{Error as UsageError, ErrorKind},
+    StructOpt,
+};
+use tracing_subscriber::EnvFilter;
+
+/// Seconds to wait for a guardian that is asked how it is.
+const PATIENCE_SECONDS: u64 = 10;
+
+fn main() -> ExitCode {
+    let command = match Command::from_iter_safe(std::env::args_os()) {
+        Ok(command) => command,
+        Err(error) => return usage(&error),
+    };
+    let done = match command {
+        Command::Run(options) => start(options),
+        Command::Config(ConfigCommand::Show { effective, options }) => show(options, effective),
+        Command::Healthcheck(options) => health(options).map(|(ready, _)| ready),
+        Command::Status(options) => health(options).map(|(ready, status)| {
+            println!("{status:#}");
+            ready
+        }),
+    };
+    match done {
+        Ok(ready) => ExitCode::from(u8::from(!ready)),
+        Err(error) => match error.downcast_ref::<ConfigError>() {
+            Some(config) => fail("configuration", &config.to_string(), config.exit_code()),
+            None => fail("failed", &format!("{error:#}"), 1),
+        },
+    }
+}
+
+fn start(options: Options) -> anyhow::Result<bool> {
+    let (data_dir, sources) = options.sources()?;
+    let settings = Settings::resolve(&sources)?;
+    let passphrase = read_passphrase(&sources)?;
+    start_logs(&settings);
+    let config = Config::load(&data_dir, &passphrase, settings)?;
+    drop(passphrase);
+    async_std::task::block_on(run(modules(), config))?;
+    Ok(true)
+}
+
+fn start_logs(settings: &Settings) {
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&settings.log))
+        .with_writer(io::stderr);
+    match settings.log_format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+    // Part of a guardian must not live on without the rest: it ends, and whoever supervises it starts it again.
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(%panic, "a bug; the guardian ends, nothing is lost");
+        std::process::abort();
+    }));
+}
+
+fn show(options: Options, effective: bool) -> anyhow::Result<bool> {
+    let (_, sources) = options.sources()?;
+    let document = match effective {
+        true => Settings::explain(&sources),
+        false => serde_json::to_value(&sources.file)?,
+    };
+    println!("{document:#}");
+    // What is shown is worth little if it cannot be used.
+    Settings::resolve(&sources)?;
+    Ok(true)
+}
+
+/// Asks the guardian at the admin address how it is.
+fn health(options: Options) -> anyhow::Result<(bool, Json)> {
+    let (_, sources) = options.sources()?;
+    let address = Settings::resolve(&sources)?.admin_listen;
+    let response = minreq::get(format!("http://{address}/readyz"))
+        .with_timeout(PATIENCE_SECONDS)
+        .send()
+        .map_err(|error| anyhow::anyhow!("no guardian answers at {address}: {error}"))?;
+    let status = serde_json::from_slice(response.as_bytes())?;
+    Ok((response.status_code == 200, status))
+}
+
+fn usage(error: &UsageError) -> ExitCode {
+    match error.kind {
+        ErrorKind::HelpDisplayed | ErrorKind::VersionDisplayed => {
+            println!("{}", error.message);
+            ExitCode::SUCCESS
+        }
+        _ => fail("usage", &error.message, 2),
+    }
+}
+
+fn fail(code: &str, message: &str, status: u8) -> ExitCode {
+    eprintln!("{message}");
+    let error = json!({"code": code, "message": message, "retryable": false});
+    println!("{:#}", json!({ "error": error }));
+    ExitCode::from(status)
+}

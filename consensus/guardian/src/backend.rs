@@ -1,0 +1,237 @@
+//! What the API asks of the guardian: put to the loop, and answered by it.
+
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+
+use async_std::{
+    channel::{Receiver, Sender},
+    future::timeout,
+};
+use async_trait::async_trait;
+use futures::{
+    channel::oneshot,
+    future::{select, Either},
+};
+use guildmint_api::{Backend, Check};
+use guildmint_core::{
+    api::{AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
+    module::Query,
+    PeerId, Quorum, TxId,
+};
+use guildmint_engine::node::{Reply, Request};
+use guildmint_net_p2p::Network;
+use serde_json::Value as Json;
+
+use crate::{metrics::Metrics, shell::Input, world::Sight};
+
+/// The loop answers a question about itself within this, or something is wrong with it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A database that works longer on one thing is not in order.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A handle on the guardian.
+#[derive(Clone)]
+pub(crate) struct Handle(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) inputs: Sender<Input>,
+    /// Closed when the guardian is about to stop.
+    pub(crate) stopping: Receiver<Infallible>,
+    pub(crate) me: PeerId,
+    pub(crate) quorum: Quorum,
+    pub(crate) config: ConfigAnswer,
+    pub(crate) network: Network,
+    pub(crate) metrics: Arc<Metrics>,
+    /// How the outside world is seen, by module kind.
+    pub(crate) sights: Vec<(&'static str, Arc<Sight>)>,
+}
+
+impl Handle {
+    async fn ask(&self, request: Request) -> Result<Reply, Problem> {
+        let (reply, answer) = oneshot::channel();
+        let input = Input::Ask { request, reply };
+        self.0.inputs.send(input).await.map_err(|_| stopped())?;
+        match answer.await {
+            Ok(Reply::Problem(problem)) => Err(problem),
+            Ok(reply) => Ok(reply),
+            Err(_) => Err(stopped()),
+        }
+    }
+
+    async fn ask_status(&self) -> Result<StatusAnswer, String> {
+        match timeout(PATIENCE, self.ask(Request::Status)).await {
+            Ok(Ok(Reply::Status(status))) => Ok(status),
+            Ok(Ok(_)) => Err("it gives wrong answers".into()),
+            Ok(Err(problem)) => Err(problem.detail),
+            Err(_) => Err(format!("it has not answered for {} s", PATIENCE.as_secs())),
+        }
+    }
+
+    fn database(&self) -> Check {
+        let busy = self.0.metrics.store_busy_for();
+        check(
+            "database",
+            busy < STORE_PATIENCE,
+            match busy {
+                busy if busy < STORE_PATIENCE => "open".to_owned(),
+                busy => format!("at work on one thing for {} s", busy.as_secs()),
+            },
+        )
+    }
+
+    fn peers(&self) -> Check {
+        let peers = self.0.network.peers();
+        let connected = peers.iter().filter(|peer| peer.connected).count();
+        let need = self.0.quorum.threshold() - 1;
+        let detail = format!("{connected} of {} connected, {need} needed", peers.len());
+        check("network", connected >= need, detail)
+    }
+
+    fn checks(&self, status: &Result<StatusAnswer, String>) -> Vec<Check> {
+        let mut checks = vec![self.database(), self.peers()];
+        for (kind, sight) in &self.0.sights {
+            let (ok, detail) = sight.check();
+            checks.push(check(kind, ok, detail));
+        }
+        let (ok, detail) = match status {
+            Ok(status) => match (&status.halted, status.committed) {
+                (Some(why), _) => (false, format!("stopped for good: {why}")),
+                (None, Some(epoch)) => (true, format!("{epoch} committed")),
+                (None, None) => (true, "no epoch yet".to_owned()),
+            },
+            Err(why) => (false, why.clone()),
+        };
+        checks.push(check("consensus", ok, detail));
+        if let Ok(status) = status {
+            let behind = status.not_ready.clone();
+            let detail = behind.clone().unwrap_or_else(|| "yes".to_owned());
+            checks.push(check("caught_up", behind.is_none(), detail));
+        }
+        checks
+    }
+
+    async fn wait(&self, txid: TxId, wait: Duration) -> Result<Reply, Problem> {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let answer = pin!(self.ask(Request::Transaction { txid, wait_ms }));
+        // Nothing is ever sent: it ends when the guardian is about to stop.
+        let stopping = pin!(self.0.stopping.recv());
+        match select(answer, stopping).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => self.ask(Request::Transaction { txid, wait_ms: 0 }).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Handle {
+    async fn submit(&self, bytes: Vec<u8>) -> Result<TransactionAnswer, Problem> {
+        self.0.metrics.request("submit");
+        let reply = self.ask(Request::Submit(bytes)).await;
+        self.0.metrics.submission(match &reply {
+            Ok(Reply::Transaction(answer)) => match answer.status {
+                TransactionStatus::Pending => "pending",
+                TransactionStatus::Accepted { .. } => "accepted",
+                TransactionStatus::Rejected(_) => "rejected",
+                TransactionStatus::Unknown => "unknown",
+            },
+            _ => "problem",
+        });
+        transaction(reply?)
+    }
+
+    async fn transaction(&self, txid: TxId, wait: Duration) -> Result<TransactionAnswer, Problem> {
+        self.0.metrics.request("transaction");
+        transaction(self.wait(txid, wait).await?)
+    }
+
+    async fn audit(&self) -> Result<AuditAnswer, Problem> {
+        self.0.metrics.request("audit");
+        match self.ask(Request::Audit).await? {
+            Reply::Audit(audit) => Ok(audit),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn status(&self) -> StatusAnswer {
+        self.0.metrics.request("status");
+        let status = self.ask_status().await;
+        let not_ready = self.checks(&status).into_iter().find(|check| !check.ok);
+        let not_ready = not_ready.map(|check| format!("{}: {}", check.name, check.detail));
+        let unknown = |_| StatusAnswer {
+            peer: self.0.me,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            committed: None,
+            height: 0,
+            pool: 0,
+            not_ready: None,
+            halted: None,
+        };
+        StatusAnswer {
+            not_ready,
+            ..status.unwrap_or_else(unknown)
+        }
+    }
+
+    async fn config(&self) -> ConfigAnswer {
+        self.0.metrics.request("config");
+        self.0.config.clone()
+    }
+
+    async fn query(&self, kind: String, query: Query) -> Result<Json, Problem> {
+        self.0.metrics.request("query");
+        match self.ask(Request::Query { kind, query }).await? {
+            Reply::Query(json) => Ok(json),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn ready(&self) -> Vec<Check> {
+        let status = self.ask_status().await;
+        self.checks(&status)
+    }
+
+    async fn metrics(&self) -> String {
+        let status = self.ask_status().await.ok();
+        let audit = match self.ask(Request::Audit).await {
+            Ok(Reply::Audit(audit)) => Some(audit),
+            _ => None,
+        };
+        let inner = &self.0;
+        inner
+            .metrics
+            .text(status.as_ref(), audit.as_ref(), &inner.network)
+    }
+}
+
+fn check(name: &str, ok: bool, detail: String) -> Check {
+    Check {
+        name: name.to_owned(),
+        ok,
+        detail,
+    }
+}
+
+fn transaction(reply: Reply) -> Result<TransactionAnswer, Problem> {
+    match reply {
+        Reply::Transaction(answer) => Ok(answer),
+        _ => Err(mixed_up()),
+    }
+}
+
+fn stopped() -> Problem {
+    Problem::new(
+        503,
+        "stopping",
+        "this guardian is stopping; ask another one, or this one later",
+        true,
+    )
+}
+
+fn mixed_up() -> Problem {
+    Problem::new(
+        500,
+        "internal",
+        "the guardian answered another question",
+        true,
+    )
+}

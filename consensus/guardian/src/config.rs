@@ -1,0 +1,548 @@
+//! What a guardian runs with: files, environment and flags, and which of them a value came from.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, IsTerminal as _, Read as _},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use guildmint_core::{GenesisConfig, PeerId};
+use serde::Serialize;
+use serde_json::{json, Value as Json};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::{
+    files::{
+        read_text, read_toml, ConsensusFile, FileError, LocalFile, CONSENSUS_FILE, LOCAL_FILE,
+        SECRETS_FILE,
+    },
+    secrets::{self, Secrets, SecretsError},
+};
+
+/// Environment variables start with this.
+pub const ENVIRONMENT_PREFIX: &str = "GUILDMINT_";
+
+/// Bytes of a passphrase that are read. A longer one is cut, everywhere alike.
+const MAX_PASSPHRASE_BYTES: u64 = 4096;
+
+/// A setting: its name, from which its flag (`--api-listen`) and its variable (`GUILDMINT_API_LISTEN`) follow, and what it may
+/// be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// The name, as in `local.toml`.
+    pub name: &'static str,
+    default: Option<&'static str>,
+    expected: &'static str,
+}
+
+impl Key {
+    /// The data directory. Neither in `local.toml`, which is in it, nor guessed.
+    pub const DATA_DIR: Self = Self {
+        name: "data_dir",
+        default: None,
+        expected: "the directory with consensus.toml, local.toml and secrets",
+    };
+    /// The file with the passphrase.
+    pub const PASSWORD_FILE: Self = Self {
+        name: "password_file",
+        default: None,
+        expected:
+            "a file with the passphrase of the secrets; or give the passphrase on standard input",
+    };
+    /// Where to listen for clients.
+    pub const API_LISTEN: Self = Self {
+        name: "api_listen",
+        default: Some("127.0.0.1:8174"),
+        expected: "an address and a port, such as 0.0.0.0:8174",
+    };
+    /// Where to listen for the operator.
+    pub const ADMIN_LISTEN: Self = Self {
+        name: "admin_listen",
+        default: Some("127.0.0.1:8175"),
+        expected: "an address and a port that only you can reach, such as 127.0.0.1:8175",
+    };
+    /// Where to listen for other guardians.
+    pub const P2P_LISTEN: Self = Self {
+        name: "p2p_listen",
+        default: Some("/ip4/0.0.0.0/tcp/8173"),
+        expected: "a multiaddress, such as /ip4/0.0.0.0/tcp/8173",
+    };
+    /// Electrum servers.
+    pub const ELECTRUM: Self = Self {
+        name: "electrum",
+        default: None,
+        expected: "the Electrum server that you run, such as tcp://127.0.0.1:50001 or ssl://electrum.example.org:50002; several with commas between",
+    };
+    /// How logs look.
+    pub const LOG_FORMAT: Self = Self {
+        name: "log_format",
+        default: Some("text"),
+        expected: "text or json",
+    };
+    /// What is logged.
+    pub const LOG: Self = Self {
+        name: "log",
+        default: Some("info"),
+        expected: "levels of detail, such as info or warn,guildmintd=debug",
+    };
+    /// The kind of database.
+    pub const DATABASE: Self = Self {
+        name: "database",
+        default: Some("sqlite"),
+        expected: "sqlite",
+    };
+
+    /// Its flag.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        format!("--{}", self.name.replace('_', "-"))
+    }
+
+    /// Its environment variable.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("{ENVIRONMENT_PREFIX}{}", self.name.to_uppercase())
+    }
+}
+
+/// Where a value came from, the strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The command line.
+    Flag,
+    /// An environment variable.
+    Environment,
+    /// `local.toml`.
+    File,
+    /// Nobody said otherwise.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flag => "the command line",
+            Self::Environment => "the environment",
+            Self::File => LOCAL_FILE,
+            Self::Default => "the defaults",
+        })
+    }
+}
+
+/// Everything that says what a setting is.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// Flags that were given, by the names of settings.
+    pub flags: BTreeMap<&'static str, String>,
+    /// The environment.
+    pub environment: BTreeMap<String, String>,
+    /// `local.toml`.
+    pub file: LocalFile,
+}
+
+impl Sources {
+    /// The strongest word on a setting, as it was written.
+    #[must_use]
+    pub fn text(&self, key: Key) -> Option<(String, Source)> {
+        let flag = self.flags.get(key.name).cloned();
+        let variable = self.environment.get(&key.variable()).cloned();
+        // An empty variable is how compose files and units leave one out.
+        let variable = variable.filter(|value| !value.is_empty());
+        let candidates = [
+            (flag, Source::Flag),
+            (variable, Source::Environment),
+            (self.in_file(key), Source::File),
+            (key.default.map(str::to_owned), Source::Default),
+        ];
+        let mut given = candidates
+            .into_iter()
+            .filter_map(|(text, source)| Some((text?, source)));
+        given.next()
+    }
+
+    fn in_file(&self, key: Key) -> Option<String> {
+        let file = &self.file;
+        match key {
+            Key::API_LISTEN => file.api_listen.clone(),
+            Key::ADMIN_LISTEN => file.admin_listen.clone(),
+            Key::P2P_LISTEN => file.p2p_listen.clone(),
+            Key::ELECTRUM => match file.electrum.as_deref() {
+                None | Some([]) => None,
+                Some(urls) => Some(urls.join(",")),
+            },
+            Key::LOG_FORMAT => file.log_format.clone(),
+            Key::LOG => file.log.clone(),
+            Key::DATABASE => file.database.clone(),
+            _ => None,
+        }
+    }
+
+    /// A setting, read by `parse`.
+    ///
+    /// # Errors
+    /// If it is missing, or `parse` makes nothing of it.
+    pub fn get<T>(&self, key: Key, parse: impl Fn(&str) -> Option<T>) -> Result<T, ConfigError> {
+        let (value, source) = self.text(key).ok_or(ConfigError::Missing(key))?;
+        parse(value.trim()).ok_or(ConfigError::Invalid {
+            key,
+            value,
+            from: source,
+        })
+    }
+}
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON document a line.
+    Json,
+}
+
+/// How this guardian runs: nothing that the federation must agree on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where it listens for clients.
+    pub api_listen: SocketAddr,
+    /// Where it listens for its operator.
+    pub admin_listen: SocketAddr,
+    /// Where it listens for other guardians.
+    pub p2p_listen: Vec<String>,
+    /// The Electrum servers that it asks; none if the federation has no wallet.
+    pub electrum: Vec<String>,
+    /// How logs look.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log: String,
+}
+
+impl Settings {
+    const KEYS: [Key; 7] = [
+        Key::API_LISTEN,
+        Key::ADMIN_LISTEN,
+        Key::P2P_LISTEN,
+        Key::ELECTRUM,
+        Key::LOG_FORMAT,
+        Key::LOG,
+        Key::DATABASE,
+    ];
+
+    /// Reads all settings.
+    ///
+    /// # Errors
+    /// Names the first that is missing or wrong.
+    pub fn resolve(sources: &Sources) -> Result<Self, ConfigError> {
+        // SQLite is the only one so far; asking for another must not go unnoticed.
+        sources.get(Key::DATABASE, |name| (name == "sqlite").then_some(()))?;
+        let electrum = match sources.text(Key::ELECTRUM) {
+            None => Vec::new(),
+            Some(_) => sources.get(Key::ELECTRUM, |urls| list(urls, is_electrum_url))?,
+        };
+        Ok(Self {
+            api_listen: sources.get(Key::API_LISTEN, |address| address.parse().ok())?,
+            admin_listen: sources.get(Key::ADMIN_LISTEN, |address| address.parse().ok())?,
+            p2p_listen: sources.get(Key::P2P_LISTEN, |addresses| {
+                list(addresses, |address| address.starts_with('/'))
+            })?,
+            electrum,
+            log_format: sources.get(Key::LOG_FORMAT, |format| match format {
+                "text" => Some(LogFormat::Text),
+                "json" => Some(LogFormat::Json),
+                _ => None,
+            })?,
+            log: sources.get(Key::LOG, |filter| {
+                let parsed = filter.parse::<tracing_subscriber::EnvFilter>();
+                parsed.is_ok().then(|| filter.to_owned())
+            })?,
+        })
+    }
+
+    /// Each setting with where it came from, for people who wonder.
+    #[must_use]
+    pub fn explain(sources: &Sources) -> Json {
+        let explained = Self::KEYS.iter().map(|key| {
+            let explained = match sources.text(*key) {
+                Some((value, source)) => json!({"value": value, "source": source}),
+                None => json!({"value": null, "source": null}),
+            };
+            (key.name.to_owned(), explained)
+        });
+        Json::Object(explained.collect())
+    }
+}
+
+fn list(text: &str, is_valid: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+    let items = text.split(',').map(str::trim);
+    items
+        .map(|item| is_valid(item).then(|| item.to_owned()))
+        .collect()
+}
+
+fn is_electrum_url(url: &str) -> bool {
+    let address = url
+        .strip_prefix("tcp://")
+        .or_else(|| url.strip_prefix("ssl://"));
+    let host_and_port = address.and_then(|address| address.rsplit_once(':'));
+    host_and_port.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+/// A guardian, ready to run.
+#[derive(Debug)]
+pub struct Config {
+    /// Where its files are.
+    pub data_dir: PathBuf,
+    /// The federation.
+    pub genesis: GenesisConfig,
+    /// The same as a file, with addresses.
+    pub federation: ConsensusFile,
+    /// Which of its guardians this is.
+    pub me: PeerId,
+    /// What it keeps secret.
+    pub secrets: Secrets,
+    /// How it runs.
+    pub settings: Settings,
+}
+
+/// Why a guardian cannot run: somebody has to change something.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// A setting that nobody gave.
+    #[error("`{}` is missing: give {flag} or {variable}: {expected}", .0.name, flag = .0.flag(), variable = .0.variable(), expected = .0.expected)]
+    Missing(Key),
+    /// A setting that means nothing.
+    #[error("`{}` is `{value}`, from {from}: it must be {expected}. Change it, or give {flag} or {variable}", key.name,
+        expected = key.expected, flag = key.flag(), variable = key.variable())]
+    Invalid {
+        /// Which.
+        key: Key,
+        /// What it is.
+        value: String,
+        /// Who says so.
+        from: Source,
+    },
+    /// A file is missing or damaged.
+    #[error("{0}. The data directory must hold consensus.toml, local.toml and secrets, as they were made with the federation")]
+    File(#[from] FileError),
+    /// The secrets cannot be had.
+    #[error("{path}: {problem}", path = path.display())]
+    Secrets {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: SecretsError,
+    },
+    /// The passphrase cannot be had.
+    #[error("cannot read the passphrase from {place}: {problem}. Give --password-file or GUILDMINT_PASSWORD_FILE, or the passphrase on standard input")]
+    Passphrase {
+        /// Where it was looked for.
+        place: String,
+        /// What is wrong.
+        problem: io::Error,
+    },
+    /// The identity is nobody's.
+    #[error("these secrets belong to no guardian of the federation; use files of one federation")]
+    NotAGuardian,
+    /// A module wants to see the chain.
+    #[error("the federation has a wallet, so a guardian must see the chain. {0}")]
+    NoChain(Box<ConfigError>),
+}
+
+impl ConfigError {
+    /// What the process exits with: 3 if the passphrase is wrong, else 2.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Secrets {
+                problem: SecretsError::Passphrase | SecretsError::EmptyPassphrase,
+                ..
+            }
+            | Self::Passphrase { .. } => 3,
+            _ => 2,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the files of a data directory.
+    ///
+    /// # Errors
+    /// Says what to change.
+    pub fn load(
+        data_dir: &Path,
+        passphrase: &str,
+        settings: Settings,
+    ) -> Result<Self, ConfigError> {
+        let path = data_dir.join(CONSENSUS_FILE);
+        let federation: ConsensusFile = read_toml(&path)?;
+        let genesis = federation.genesis().map_err(|error| FileError::Contents {
+            path,
+            problem: error.to_string(),
+        })?;
+        let path = data_dir.join(SECRETS_FILE);
+        let secrets = secrets::open(&read_text(&path)?, federation.federation, passphrase)
+            .map_err(|problem| ConfigError::Secrets { path, problem })?;
+        let identity = secrets.identity().public();
+        let mut keys = (0..).map(PeerId).zip(&genesis.guardians);
+        let mine = keys.find(|(_, keys)| keys.identity == identity);
+        let (me, _) = mine.ok_or(ConfigError::NotAGuardian)?;
+        let has_wallet = genesis.module(guildmint_wallet::KIND).is_some();
+        if has_wallet && settings.electrum.is_empty() {
+            let missing = ConfigError::Missing(Key::ELECTRUM);
+            return Err(ConfigError::NoChain(Box::new(missing)));
+        }
+        Ok(Self {
+            data_dir: data_dir.to_owned(),
+            genesis,
+            federation,
+            me,
+            secrets,
+            settings,
+        })
+    }
+}
+
+/// `local.toml` of a data directory, if there is one.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read_local(data_dir: &Path) -> Result<LocalFile, ConfigError> {
+    match read_toml(&data_dir.join(LOCAL_FILE)) {
+        Err(FileError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok(LocalFile::default())
+        }
+        read => Ok(read?),
+    }
+}
+
+/// The passphrase: the first line of the file that the settings name, or of standard input.
+///
+/// # Errors
+/// If there is none.
+pub fn read_passphrase(sources: &Sources) -> Result<Zeroizing<String>, ConfigError> {
+    let (place, text) = match sources.text(Key::PASSWORD_FILE) {
+        Some((path, _)) => {
+            let text = std::fs::File::open(&path).and_then(first_line);
+            (path, text)
+        }
+        None if io::stdin().is_terminal() => {
+            let hidden = io::Error::other("it would show on the terminal");
+            ("the terminal".to_owned(), Err(hidden))
+        }
+        None => ("standard input".to_owned(), first_line(io::stdin())),
+    };
+    text.map_err(|problem| ConfigError::Passphrase { place, problem })
+}
+
+fn first_line(from: impl io::Read) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    from.take(MAX_PASSPHRASE_BYTES).read_to_string(&mut text)?;
+    let line = text.lines().next().unwrap_or_default().to_owned();
+    Ok(Zeroizing::new(line))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn sources() -> Sources {
+        Sources {
+            file: LocalFile {
+                api_listen: Some("127.0.0.1:1".into()),
+                electrum: Some(vec!["tcp://a:1".into(), "ssl://b:2".into()]),
+                ..LocalFile::default()
+            },
+            ..Sources::default()
+        }
+    }
+
+    #[test]
+    fn flags_beat_the_environment_beats_the_file_beats_defaults() {
+        let mut sources = sources();
+        let port = |sources: &Sources| Settings::resolve(sources).unwrap().api_listen.port();
+        assert_eq!(port(&Sources::default()), 8174);
+        assert_eq!(port(&sources), 1);
+        let environment = ("GUILDMINT_API_LISTEN".into(), "127.0.0.1:2".into());
+        sources.environment.extend([environment]);
+        assert_eq!(port(&sources), 2);
+        sources.flags.insert("api_listen", "127.0.0.1:3".into());
+        assert_eq!(port(&sources), 3);
+        let explained = Settings::explain(&sources);
+        assert_eq!(
+            explained["api_listen"],
+            json!({"value": "127.0.0.1:3", "source": "flag"})
+        );
+        assert_eq!(explained["electrum"]["source"], "file");
+        assert_eq!(explained["p2p_listen"]["source"], "default");
+    }
+
+    #[test]
+    fn lists_have_commas() {
+        let mut sources = sources();
+        assert_eq!(
+            Settings::resolve(&sources).unwrap().electrum,
+            ["tcp://a:1", "ssl://b:2"]
+        );
+        sources.flags.insert("electrum", "tcp://c:3".into());
+        assert_eq!(Settings::resolve(&sources).unwrap().electrum, ["tcp://c:3"]);
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_source_and_the_remedy() {
+        let wrong = [
+            ("api_listen", "localhost", "an address and a port"),
+            ("p2p_listen", "0.0.0.0:8173", "a multiaddress"),
+            ("electrum", "http://a:1", "tcp://"),
+            ("electrum", "tcp://a", "tcp://"),
+            ("log_format", "xml", "text or json"),
+            ("log", "a=b=c", "levels of detail"),
+            ("database", "oracle", "sqlite"),
+        ];
+        for (name, value, expected) in wrong {
+            let mut sources = sources();
+            sources.flags.insert(name, value.into());
+            let error = Settings::resolve(&sources).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let text = error.to_string();
+            let variable = format!("GUILDMINT_{}", name.to_uppercase());
+            for part in [name, value, expected, "the command line", &variable] {
+                assert!(text.contains(part), "{part} is not in: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_value_is_named_with_the_remedy() {
+        let error = Sources::default().get(Key::DATA_DIR, |path| Some(path.to_owned()));
+        let text = error.unwrap_err().to_string();
+        for part in [
+            "data_dir",
+            "--data-dir",
+            "GUILDMINT_DATA_DIR",
+            "consensus.toml",
+        ] {
+            assert!(text.contains(part), "{part} is not in: {text}");
+        }
+    }
+
+    #[test]
+    fn the_passphrase_is_the_first_line_of_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        std::fs::write(&path, "correct horse\nbattery").unwrap();
+        let mut sources = Sources::default();
+        sources
+            .flags
+            .insert("password_file", path.display().to_string());
+        assert_eq!(*read_passphrase(&sources).unwrap(), "correct horse");
+        sources.flags.insert("password_file", "/nowhere".into());
+        let error = read_passphrase(&sources).unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        assert!(error.to_string().contains("/nowhere"));
+    }
+}

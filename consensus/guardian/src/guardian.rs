@@ -1,0 +1,332 @@
+//! A guardian put together from its parts.
+
+use std::{
+    convert::Infallible,
+    future::{pending, Future},
+    io,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_std::{
+    channel::{bounded, unbounded, Receiver, Sender},
+    task::{self, JoinHandle},
+};
+use futures::{
+    future::{select, Either},
+    FutureExt as _,
+};
+use guildmint_api::{serve_admin, serve_public, Limits, ServeError, Serving};
+use guildmint_core::{
+    api::ConfigAnswer,
+    ledger::{Key, Memory},
+    module::Registry,
+    DecodeError, Wire as _,
+};
+use guildmint_engine::{
+    node::{Action, Event, StartError as NodeError},
+    Coin, CoinError, Federation, FederationError, Node,
+};
+use guildmint_net_p2p::{
+    Channel, Events, GuardianAddress, Network, NetworkConfig, NetworkEvent, StartError as P2pError,
+};
+use guildmint_store::{SqliteStore, Store, StoreError};
+use guildmint_wallet::WalletConfig;
+use guildmint_wallet_electrum::UrlError;
+use thiserror::Error;
+
+use crate::{
+    backend::{Handle, Inner},
+    checkers,
+    config::Config,
+    metrics::Metrics,
+    shell::{Hands, Input, Shell, MAX_INPUTS},
+    signals::stop_signal,
+    store_worker,
+    world::{
+        chain::{self, ChainObserver},
+        Sight, Worlds,
+    },
+};
+
+/// Broadcasts that may wait for the network. Further ones are dropped, and asked for by those who lack them.
+const MAX_BROADCASTS: usize = 64;
+
+/// How long requests under way may take when the guardian stops.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The modules that this software has.
+#[must_use]
+pub fn modules() -> Registry {
+    Registry::default()
+        .with::<guildmint_mint::Mint>()
+        .with::<guildmint_wallet::server::Wallet>()
+}
+
+/// Why a guardian did not start, or stopped.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The database cannot be used, or cannot be relied on any more.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The federation's rules cannot be put together.
+    #[error(transparent)]
+    Federation(#[from] FederationError),
+    /// The coin's keys do not fit.
+    #[error("{0}; use files of one federation")]
+    Coin(#[from] CoinError),
+    /// The node cannot start from its database.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The guardians' network cannot start.
+    #[error(transparent)]
+    Network(#[from] P2pError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ServeError),
+    /// The wallet's config does not decode.
+    #[error("the wallet's config cannot be read: {0}")]
+    Wallet(DecodeError),
+    /// The URL of an Electrum server is none.
+    #[error(transparent)]
+    Electrum(#[from] UrlError),
+    /// The system refuses something else.
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A guardian that runs.
+pub struct Guardian {
+    api: Serving,
+    admin: Serving,
+    network: Network,
+    inputs: Sender<Input>,
+    stopping: Sender<Infallible>,
+    shell: JoinHandle<Result<(), StoreError>>,
+    store_worker: JoinHandle<()>,
+    store: Arc<dyn Store>,
+}
+
+/// Runs a guardian until SIGTERM or SIGINT.
+///
+/// # Errors
+/// If it cannot start, or its database fails.
+pub async fn run(registry: Registry, config: Config) -> Result<(), RunError> {
+    let signal = stop_signal()?;
+    let mut guardian = Guardian::start(&registry, config).await?;
+    let failure = match select(pin!(signal.recv()), pin!(guardian.failed())).await {
+        Either::Left(_) => None,
+        Either::Right((error, _)) => Some(error),
+    };
+    tracing::info!("stopping");
+    let stopped = guardian.stop().await;
+    match failure {
+        Some(error) => Err(error.into()),
+        None => stopped,
+    }
+}
+
+impl Guardian {
+    /// Starts a guardian.
+    ///
+    /// # Errors
+    /// If anything that it needs is missing: nothing then runs.
+    pub async fn start(registry: &Registry, config: Config) -> Result<Self, RunError> {
+        // First of all the lock: two processes must never speak as one guardian.
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir).await?);
+        let federation = Arc::new(Federation::new(
+            config.genesis.clone(),
+            config.me,
+            registry,
+            config.secrets.modules(),
+        )?);
+        let resident = Memory(store.load_prefix(&[Key::RESIDENT]).await?);
+        let began = Instant::now();
+        let (node, first) = start_node(&config, &federation, resident)?;
+        let (network, events) = Network::start(network_config(&config)).await?;
+        let (inputs, queue) = bounded(MAX_INPUTS);
+        let (stopping, stops) = bounded(1);
+        let metrics = Arc::new(Metrics::default());
+        let (worlds, sights) = start_worlds(&config, &inputs)?;
+        let handle = Handle(Arc::new(Inner {
+            inputs: inputs.clone(),
+            stopping: stops,
+            me: config.me,
+            quorum: federation.quorum(),
+            config: config_answer(&config),
+            network: network.clone(),
+            metrics: Arc::clone(&metrics),
+            sights,
+        }));
+        let limits = Limits {
+            stop: STOP_PATIENCE,
+            ..Limits::default()
+        };
+        let settings = &config.settings;
+        let api = serve_public(handle.clone(), settings.api_listen, limits.clone()).await?;
+        let admin = serve_admin(handle, settings.admin_listen, limits).await?;
+        let (jobs, store_jobs) = unbounded();
+        let worker = store_worker::work(
+            Arc::clone(&store),
+            store_jobs,
+            inputs.clone(),
+            Arc::clone(&metrics),
+        );
+        let hands = Hands {
+            store: jobs,
+            checkers: checkers::start(&federation, &inputs)?,
+            network: network.clone(),
+            gossip: start_gossip(network.clone()),
+            worlds,
+        };
+        task::spawn(listen(events, inputs.clone()));
+        tracing::info!(
+            federation = %federation.id(), guardian = config.me.0, epoch = node.open_epoch().0,
+            api = %api.address(), admin = %admin.address(), p2p = ?network.listen_addresses(), "running"
+        );
+        let shell = Shell::new(node, began, queue, hands, metrics);
+        Ok(Self {
+            api,
+            admin,
+            network,
+            inputs,
+            stopping,
+            shell: task::spawn(shell.run(first)),
+            store_worker: task::spawn(worker),
+            store,
+        })
+    }
+
+    /// Where clients reach it.
+    #[must_use]
+    pub fn api(&self) -> std::net::SocketAddr {
+        self.api.address()
+    }
+
+    /// Where its operator reaches it.
+    #[must_use]
+    pub fn admin(&self) -> std::net::SocketAddr {
+        self.admin.address()
+    }
+
+    /// Waits until it cannot go on. Stop it then.
+    pub fn failed(&mut self) -> impl Future<Output = StoreError> + '_ {
+        let shell = (&mut self.shell).fuse();
+        async move {
+            match shell.await {
+                Err(error) => error,
+                Ok(()) => pending().await,
+            }
+        }
+    }
+
+    /// Stops in order: takes no more requests, finishes those under way, and lets go of the database.
+    ///
+    /// # Errors
+    /// If the database cannot be closed in order. What was saved is saved nevertheless.
+    pub async fn stop(self) -> Result<(), RunError> {
+        // Clients that wait for an epoch are answered at once.
+        drop(self.stopping);
+        futures::join!(self.api.stop(), self.admin.stop());
+        // Fails if the loop has ended already.
+        let _ = self.inputs.send(Input::Stop).await;
+        self.network.stop().await;
+        self.store_worker.await;
+        self.store.close().await?;
+        Ok(())
+    }
+}
+
+fn start_node(
+    config: &Config,
+    federation: &Arc<Federation>,
+    resident: Memory,
+) -> Result<(Node, Vec<Action>), RunError> {
+    let coin = Coin::new(
+        federation.quorum(),
+        config.me,
+        &config.genesis.coin,
+        config.secrets.coin(),
+    )?;
+    let identity = config.secrets.identity();
+    Ok(Node::start(
+        Arc::clone(federation),
+        coin,
+        identity,
+        resident,
+        0,
+    )?)
+}
+
+fn network_config(config: &Config) -> NetworkConfig {
+    let guardians = config.federation.guardians.iter();
+    NetworkConfig {
+        identity_seed: config.secrets.identity().seed(),
+        session_id: config.genesis.session.0,
+        me: config.me,
+        guardians: guardians
+            .map(|guardian| GuardianAddress {
+                identity: guardian.identity.0,
+                addresses: guardian.p2p.clone(),
+            })
+            .collect(),
+        listen: config.settings.p2p_listen.clone(),
+    }
+}
+
+fn config_answer(config: &Config) -> ConfigAnswer {
+    ConfigAnswer {
+        federation: config.federation.federation,
+        genesis: config.genesis.encode(),
+        apis: config.federation.apis(),
+    }
+}
+
+type Sights = Vec<(&'static str, Arc<Sight>)>;
+
+/// Starts what looks at the outside world for the federation's modules.
+fn start_worlds(config: &Config, inputs: &Sender<Input>) -> Result<(Worlds, Sights), RunError> {
+    let mut worlds = Worlds::default();
+    let mut sights = Sights::new();
+    if let Some((module, wallet)) = config.genesis.module(guildmint_wallet::KIND) {
+        let wallet = WalletConfig::decode(&wallet.config).map_err(RunError::Wallet)?;
+        let observer = ChainObserver::new(&config.settings.electrum, &wallet)?;
+        let interval = chain::interval(wallet.network);
+        let sight = worlds.start(module, observer, interval, inputs.clone())?;
+        sights.push(("electrum", sight));
+    }
+    Ok((worlds, sights))
+}
+
+/// Hands events of the network to the loop. A loop that is behind makes the network wait.
+async fn listen(mut events: Events, inputs: Sender<Input>) {
+    while let Some(event) = events.recv().await {
+        let event = match event {
+            NetworkEvent::Message { from, bytes } => Event::Peer { from, bytes },
+            NetworkEvent::Connected(peer) => {
+                tracing::info!(guardian = peer.0, "connected");
+                Event::Connected(peer)
+            }
+            NetworkEvent::Disconnected(peer) => {
+                tracing::info!(guardian = peer.0, "disconnected");
+                continue;
+            }
+            _ => continue,
+        };
+        if inputs.send(Input::Event(event)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Broadcasts in a task of its own, because the network may make its callers wait.
+fn start_gossip(network: Network) -> Sender<(Channel, Vec<u8>)> {
+    let (sender, broadcasts): (_, Receiver<(Channel, Vec<u8>)>) = bounded(MAX_BROADCASTS);
+    task::spawn(async move {
+        while let Ok((channel, bytes)) = broadcasts.recv().await {
+            network.broadcast(channel, bytes).await;
+        }
+    });
+    sender
+}

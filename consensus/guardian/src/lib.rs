@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+pub mod files;
+pub mod secrets;
+
+#[cfg(feature = "daemon")]
+mod backend;
+#[cfg(feature = "daemon")]
+mod checkers;
+#[cfg(feature = "daemon")]
+pub mod cli;
+#[cfg(feature = "daemon")]
+pub mod config;
+#[cfg(feature = "daemon")]
+mod guardian;
+#[cfg(feature = "daemon")]
+mod metrics;
+#[cfg(feature = "daemon")]
+mod shell;
+#[cfg(feature = "daemon")]
+mod signals;
+#[cfg(feature = "daemon")]
+mod store_worker;
+#[cfg(feature = "daemon")]
+mod world;
+
+#[cfg(feature = "daemon")]
+pub use guardian::{modules, run, Guardian, RunError};

@@ -1,0 +1,216 @@
+//! The loop around the node: an input comes, the node is told, and what it wants done is done. No decision is made here.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_std::{
+    channel::{Receiver, Sender},
+    future::timeout,
+};
+use futures::channel::oneshot;
+use guildmint_core::{module::Fault, PeerId};
+use guildmint_engine::{
+    node::{Action, Event, Reply, Request, Ticket, Topic},
+    Node,
+};
+use guildmint_net_p2p::{Channel, Network};
+use guildmint_store::StoreError;
+
+use crate::{checkers::Check, metrics::Metrics, store_worker::StoreJob, world::Worlds};
+
+/// Inputs that may wait for the loop. Whoever brings more waits.
+pub(crate) const MAX_INPUTS: usize = 256;
+
+/// How often a guardian's faults are logged at most; the rest are counted.
+const FAULT_LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What comes into the loop.
+pub(crate) enum Input {
+    /// For the node.
+    Event(Event),
+    /// A client asks the node.
+    Ask {
+        request: Request,
+        reply: oneshot::Sender<Reply>,
+    },
+    /// The database cannot be relied on any more.
+    StoreFailed(StoreError),
+    /// The operator wants it to stop.
+    Stop,
+}
+
+/// Those who carry out what the node wants. None of them ever makes the loop wait.
+pub(crate) struct Hands {
+    pub(crate) store: Sender<StoreJob>,
+    pub(crate) checkers: Sender<Check>,
+    pub(crate) network: Network,
+    pub(crate) gossip: Sender<(Channel, Vec<u8>)>,
+    pub(crate) worlds: Worlds,
+}
+
+pub(crate) struct Shell {
+    node: Node,
+    began: Instant,
+    inputs: Receiver<Input>,
+    hands: Hands,
+    metrics: Arc<Metrics>,
+    replies: BTreeMap<Ticket, oneshot::Sender<Reply>>,
+    next_ticket: u64,
+    wake_at_ms: Option<u64>,
+    faults: BTreeMap<PeerId, FaultLog>,
+}
+
+#[derive(Default)]
+struct FaultLog {
+    logged: Option<Instant>,
+    unlogged: u64,
+}
+
+impl Shell {
+    /// A loop around a node that was started at `began` with time 0.
+    pub(crate) fn new(
+        node: Node,
+        began: Instant,
+        inputs: Receiver<Input>,
+        hands: Hands,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            node,
+            began,
+            inputs,
+            hands,
+            metrics,
+            replies: BTreeMap::new(),
+            next_ticket: 0,
+            wake_at_ms: None,
+            faults: BTreeMap::new(),
+        }
+    }
+
+    /// Runs until it is told to stop, after having done what the node wanted done first.
+    ///
+    /// # Errors
+    /// If the database fails: whether something was saved is then in doubt, and a restart finds out.
+    pub(crate) async fn run(mut self, first: Vec<Action>) -> Result<(), StoreError> {
+        self.carry_out(first).await;
+        loop {
+            // What waits may be what the time is for, so it goes first; but it cannot keep the time from coming.
+            for _ in 0..MAX_INPUTS {
+                let Ok(input) = self.inputs.try_recv() else {
+                    break;
+                };
+                if !self.take(input).await? {
+                    return Ok(());
+                }
+            }
+            if self.wake_at_ms.is_some_and(|at_ms| at_ms <= self.now_ms()) {
+                self.wake_at_ms = None;
+                self.tell(Event::Time).await;
+            }
+            if let Some(input) = self.next().await {
+                if !self.take(input).await? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The next input, or none if the time comes first.
+    async fn next(&self) -> Option<Input> {
+        let input = async { self.inputs.recv().await.unwrap_or(Input::Stop) };
+        let Some(at_ms) = self.wake_at_ms else {
+            return Some(input.await);
+        };
+        let wait = Duration::from_millis(at_ms.saturating_sub(self.now_ms()));
+        timeout(wait, input).await.ok()
+    }
+
+    /// Whether to go on.
+    async fn take(&mut self, input: Input) -> Result<bool, StoreError> {
+        match input {
+            Input::Event(event) => self.tell(event).await,
+            Input::Ask { request, reply } => {
+                self.next_ticket += 1;
+                let ticket = Ticket(self.next_ticket);
+                self.replies.insert(ticket, reply);
+                self.tell(Event::Client { ticket, request }).await;
+            }
+            Input::StoreFailed(error) => return Err(error),
+            Input::Stop => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    async fn tell(&mut self, event: Event) {
+        let actions = self.node.handle(self.now_ms(), event);
+        self.carry_out(actions).await;
+    }
+
+    async fn carry_out(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Load { ticket, keys } => self.store(StoreJob::Load(ticket, keys)),
+                Action::Save { ticket, changes } => {
+                    self.metrics.will_save(&changes);
+                    self.store(StoreJob::Save(ticket, changes));
+                }
+                Action::Send { to, bytes } => self.hands.network.send(to, bytes).await,
+                Action::Broadcast { topic, bytes } => self.broadcast(topic, bytes),
+                Action::Reply { ticket, reply } => {
+                    if let Some(waiting) = self.replies.remove(&ticket) {
+                        // A client that has gone needs no answer.
+                        let _ = waiting.send(reply);
+                    }
+                }
+                Action::Check { ticket, job } => {
+                    let _ = self.hands.checkers.try_send((ticket, job));
+                }
+                Action::Work { module, job } => self.hands.worlds.work(module, job),
+                Action::WakeAt { at_ms } => self.wake_at_ms = Some(at_ms),
+                Action::Report(fault) => self.report(&fault),
+                Action::Halt { why } => {
+                    tracing::error!(%why, "this guardian has stopped taking part for good; do not restart it before you know why");
+                }
+            }
+        }
+    }
+
+    fn store(&self, job: StoreJob) {
+        // Without bound, and closed only after a failure that is on its way to us.
+        let _ = self.hands.store.try_send(job);
+    }
+
+    fn broadcast(&self, topic: Topic, bytes: Vec<u8>) {
+        let channel = match topic {
+            Topic::Contributions => Channel::Contributions,
+            Topic::Certificates => Channel::Certificates,
+        };
+        // Whatever is dropped here is asked for again by those who lack it.
+        if self.hands.gossip.try_send((channel, bytes)).is_err() {
+            tracing::warn!(?topic, "the network is behind; a broadcast was dropped");
+        }
+    }
+
+    fn report(&mut self, fault: &Fault) {
+        self.metrics.fault(fault.peer);
+        let log = self.faults.entry(fault.peer).or_default();
+        let recent = |at: Instant| at.elapsed() < FAULT_LOG_INTERVAL;
+        if log.logged.is_some_and(recent) {
+            log.unlogged += 1;
+            return;
+        }
+        tracing::warn!(guardian = fault.peer.0, fault = %fault.kind, unlogged_before = log.unlogged, "a guardian misbehaves");
+        *log = FaultLog {
+            logged: Some(Instant::now()),
+            unlogged: 0,
+        };
+    }
+}

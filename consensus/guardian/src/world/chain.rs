@@ -1,0 +1,127 @@
+//! The wallet module's view of the chain, through Electrum servers.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use bitcoin::{Network, Txid};
+use guildmint_core::Wire as _;
+use guildmint_wallet::{Block, Job, News, WalletConfig, Watched};
+use guildmint_wallet_electrum::{Observer as Electrum, Settings, UrlError};
+
+use super::Observer;
+
+/// How often a transaction that is not confirmed is sent again: nodes forget and restart.
+const RESEND: Duration = Duration::from_secs(60);
+
+/// After this many looks everything is told again, lest the module has forgotten something.
+const LOOKS_UNTIL_REPEATED: u32 = 60;
+
+/// How often to look at the chain of a network, besides when something is asked.
+pub(crate) fn interval(network: Network) -> Duration {
+    Duration::from_secs(if network == Network::Regtest { 1 } else { 10 })
+}
+
+/// Watches the chain for the wallet, and sends its transactions.
+pub(crate) struct ChainObserver {
+    electrum: Electrum,
+    watch: Option<(Block, Vec<Watched>)>,
+    unconfirmed: BTreeMap<Txid, Sending>,
+    told: Vec<News>,
+    looks: u32,
+}
+
+struct Sending {
+    transaction: Vec<u8>,
+    sent: Option<Instant>,
+}
+
+impl ChainObserver {
+    /// An observer that connects when it first looks.
+    ///
+    /// # Errors
+    /// If a URL is none.
+    pub(crate) fn new(urls: &[String], config: &WalletConfig) -> Result<Self, UrlError> {
+        // There is no market for fees on regtest.
+        let is_regtest = config.network == Network::Regtest;
+        let lowest_sat_per_kvb = config.fee_rate_bounds.min_sat_per_kvb;
+        let settings = Settings {
+            finality_blocks: config.finality_blocks,
+            fallback_fee_rate_sat_per_kvb: is_regtest.then_some(lowest_sat_per_kvb),
+            ..Settings::default()
+        };
+        Ok(Self {
+            electrum: Electrum::new(urls, settings)?,
+            watch: None,
+            unconfirmed: BTreeMap::new(),
+            told: Vec::new(),
+            looks: 0,
+        })
+    }
+
+    fn send(&mut self) {
+        for (txid, sending) in &mut self.unconfirmed {
+            if sending.sent.is_some_and(|at| at.elapsed() < RESEND) {
+                continue;
+            }
+            match self.electrum.broadcast(&sending.transaction) {
+                Ok(_) => tracing::info!(%txid, "transaction sent"),
+                // Other guardians send it too: most often it is there already.
+                Err(error) => tracing::debug!(%txid, %error, "transaction not taken"),
+            }
+            sending.sent = Some(Instant::now());
+        }
+    }
+
+    /// What was not told the last time.
+    fn unheard(&mut self, news: Vec<News>) -> Vec<Vec<u8>> {
+        self.looks += 1;
+        if self.looks % LOOKS_UNTIL_REPEATED == 0 {
+            self.told.clear();
+        }
+        let unheard = news.iter().filter(|news| !self.told.contains(news));
+        let unheard = unheard.map(News::encode).collect();
+        self.told = news;
+        unheard
+    }
+}
+
+impl Observer for ChainObserver {
+    fn take(&mut self, job: &[u8]) {
+        match Job::decode(job) {
+            Ok(Job::Broadcast { txid, transaction }) => {
+                let sending = Sending {
+                    transaction,
+                    sent: None,
+                };
+                self.unconfirmed.insert(txid, sending);
+            }
+            Ok(Job::Watch { agreed, pending }) => {
+                let is_pending = |txid: &Txid| pending.iter().any(|watched| watched.txid == *txid);
+                self.unconfirmed.retain(|txid, _| is_pending(txid));
+                self.watch = Some((agreed, pending));
+                self.told.clear();
+            }
+            Err(error) => tracing::error!(%error, "the wallet asks for what cannot be read"),
+        }
+    }
+
+    fn look(&mut self) -> Result<(Vec<Vec<u8>>, String), String> {
+        self.send();
+        let Some((agreed, pending)) = &self.watch else {
+            return Ok((Vec::new(), "nothing to watch yet".to_owned()));
+        };
+        let news = self.electrum.poll(*agreed, pending);
+        let news = news.map_err(|error| error.to_string())?;
+        let tip = news.iter().find_map(|news| match news {
+            News::Chain { tip_height, .. } => Some(*tip_height),
+            _ => None,
+        });
+        let detail = format!(
+            "the chain's tip is at height {}",
+            tip.unwrap_or(agreed.height)
+        );
+        Ok((self.unheard(news), detail))
+    }
+}

@@ -1,0 +1,167 @@
+//! Four guardians in one process, on the loopback, with real networks and databases.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use async_std::task::block_on;
+use common::{
+    gift::{Gift, Given},
+    Dealt,
+};
+use futures::future::join_all;
+use guildmint_core::{
+    api::{AuditAnswer, StatusAnswer, TransactionAnswer, TransactionStatus},
+    module::Registry,
+    Amount, GenesisConfig, Item, PeerId, Transaction, Wire as _,
+};
+use guildmint_mint::{
+    client::{MasterSeed, MintClient, NoteRequest},
+    Denomination, MintConfig, MintOutcome,
+};
+use guildmint_store::StoreError;
+use guildmintd::{modules, Guardian, RunError};
+use serde_json::Value as Json;
+
+const SECONDS: u64 = 90;
+
+fn registry() -> Registry {
+    modules().with::<Gift>()
+}
+
+fn start(dealt: &Dealt, guardian: u16) -> Result<Guardian, RunError> {
+    block_on(Guardian::start(&registry(), dealt.config(guardian)))
+}
+
+fn get(url: String) -> (u16, Vec<u8>) {
+    let response = minreq::get(url).with_timeout(SECONDS).send().unwrap();
+    (response.status_code, response.into_bytes())
+}
+
+fn api<T: serde::de::DeserializeOwned>(guardian: &Guardian, path: &str) -> T {
+    let (status, body) = get(format!("http://{}/v1/{path}", guardian.api()));
+    let text = String::from_utf8_lossy(&body);
+    assert_eq!(status, 200, "{path}: {text}");
+    serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
+}
+
+fn submit(guardian: &Guardian, transaction: &Transaction) -> TransactionAnswer {
+    let url = format!("http://{}/v1/transactions", guardian.api());
+    let request = minreq::post(url).with_header("content-type", "application/octet-stream");
+    let response = request
+        .with_body(transaction.encode())
+        .with_timeout(SECONDS);
+    let response = response.send().unwrap();
+    assert!(response.status_code < 300, "{:?}", response.as_str());
+    serde_json::from_slice(response.as_bytes()).unwrap()
+}
+
+/// Waits for the transaction at every guardian, and returns what each says of the outputs.
+fn outcomes(guardians: &[Guardian], transaction: &TransactionAnswer) -> Vec<Vec<Json>> {
+    let path = format!("transactions/{}?wait=60", transaction.txid);
+    let outcome = |guardian| match api::<TransactionAnswer>(guardian, &path).status {
+        TransactionStatus::Accepted { outcomes, .. } => outcomes,
+        other => panic!("{other:?}"),
+    };
+    guardians.iter().map(outcome).collect()
+}
+
+struct Wallet {
+    genesis: GenesisConfig,
+    client: MintClient,
+}
+
+impl Wallet {
+    fn new(dealt: &Dealt) -> Self {
+        let genesis = dealt.config(0).genesis;
+        let (module, config) = genesis.module("mint").unwrap();
+        let config = MintConfig::decode(&config.config).unwrap();
+        let quorum = genesis.quorum().unwrap();
+        let seed = MasterSeed::new([1; 64]);
+        let client = MintClient::new(genesis.id(), module, quorum, config, &seed).unwrap();
+        Self { genesis, client }
+    }
+
+    /// A gift of 8 msat for a note of 8 msat.
+    fn transaction(&self, serial: u64) -> (NoteRequest, Transaction) {
+        let request = NoteRequest::new(Denomination::new(3).unwrap(), serial);
+        let (gift, _) = self.genesis.module(Gift::KIND).unwrap();
+        let (mint, _) = self.genesis.module("mint").unwrap();
+        let amount = Amount::from_msat(8).unwrap();
+        let given = Given { amount, serial };
+        let outputs = self.client.blinded(&[request]);
+        let outputs = outputs.iter().map(|output| Item::new(mint, output));
+        let transaction = Transaction {
+            inputs: vec![Item::new(gift, &given)],
+            outputs: outputs.collect(),
+            signatures: vec![None],
+        };
+        (request, transaction)
+    }
+
+    fn combine(&self, request: &NoteRequest, outcomes: Vec<Vec<Json>>) {
+        let shares: BTreeMap<_, _> = (0..)
+            .map(PeerId)
+            .zip(outcomes)
+            .map(|(peer, mut outcomes)| {
+                let outcome: MintOutcome = serde_json::from_value(outcomes.remove(0)).unwrap();
+                (peer, outcome.share)
+            })
+            .collect();
+        let note = self.client.finalize(request, &shares).unwrap().note;
+        assert_eq!(note.note().amount().msat(), 8);
+    }
+}
+
+#[test]
+fn a_transaction_becomes_a_note_and_all_agree_also_after_a_restart() {
+    let dealt = Dealt::new(4);
+    let wallet = Wallet::new(&dealt);
+    let mut guardians: Vec<Guardian> = (0..4).map(|i| start(&dealt, i).unwrap()).collect();
+
+    let (request, transaction) = wallet.transaction(0);
+    // Whatever the guardians' connections are up to: what was submitted is not lost.
+    let answers: Vec<_> = guardians
+        .iter()
+        .map(|guardian| submit(guardian, &transaction))
+        .collect();
+    wallet.combine(&request, outcomes(&guardians, &answers[0]));
+
+    let second = start(&dealt, 2);
+    let Err(RunError::Store(StoreError::Locked { .. })) = second else {
+        panic!("two processes as one guardian");
+    };
+
+    let third = guardians.pop().unwrap();
+    block_on(third.stop()).unwrap();
+    guardians.push(start(&dealt, 3).unwrap());
+    let (request, transaction) = wallet.transaction(1);
+    let answer = submit(&guardians[3], &transaction);
+    wallet.combine(&request, outcomes(&guardians, &answer));
+
+    let audits = guardians
+        .iter()
+        .map(|guardian| api::<AuditAnswer>(guardian, "audit"));
+    for (audit, guardian) in audits.zip(&guardians) {
+        assert_eq!((audit.assets_msat, audit.liabilities_msat), (16, 16));
+        let status: StatusAnswer = api(guardian, "status");
+        assert!(status.committed >= audit.epoch && audit.epoch.is_some());
+        assert_eq!((status.not_ready, status.halted), (None, None));
+        assert_eq!(get(format!("http://{}/readyz", guardian.api())).0, 200);
+        let (_, metrics) = get(format!("http://{}/metrics", guardian.admin()));
+        let metrics = String::from_utf8(metrics).unwrap();
+        assert!(
+            metrics.contains("guildmint_liabilities_msat{module=\"mint\"} 16"),
+            "{metrics}"
+        );
+        assert!(
+            metrics.contains("guildmint_peer_connected{guardian="),
+            "{metrics}"
+        );
+    }
+    for stopped in block_on(join_all(guardians.into_iter().map(Guardian::stop))) {
+        stopped.unwrap();
+    }
+}

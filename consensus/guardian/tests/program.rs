@@ -1,0 +1,188 @@
+//! The program: exit codes, errors, and an orderly end.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use bitcoin::Network;
+use guildmint_dealer::{
+    deal, deal_mint,
+    files::{write, Place},
+    Parameters,
+};
+use guildmint_mint::Denomination;
+use rand_chacha::{rand_core::SeedableRng, ChaCha20Rng};
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+/// A federation of one.
+fn dealt() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let parameters = Parameters {
+        name: "alone".into(),
+        network: Network::Regtest,
+        guardians: vec!["alone".into()],
+        epoch_floor_ms: 10,
+    };
+    let quorum = parameters.quorum().unwrap();
+    let mint = deal_mint(quorum, Denomination::all().take(1), &mut rng).unwrap();
+    let (genesis, secrets) = deal(&parameters, vec![mint], &mut rng).unwrap();
+    let place = Place {
+        name: "alone".into(),
+        api_url: "http://127.0.0.1:0".into(),
+        api_listen: "127.0.0.1:0".into(),
+        admin_listen: "127.0.0.1:0".into(),
+        p2p_listen: "/ip4/127.0.0.1/tcp/0".into(),
+    };
+    write(folder.path(), &genesis, &secrets, &[place], &[], &mut rng).unwrap();
+    folder
+}
+
+fn program(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_guildmintd"));
+    command.env_clear().stdin(Stdio::null());
+    command.env("GUILDMINT_DATA_DIR", data_dir);
+    command
+}
+
+fn error(output: &Output) -> (Option<i32>, String) {
+    let document: Json = serde_json::from_slice(&output.stdout).unwrap();
+    let message = document["error"]["message"].as_str().unwrap().to_owned();
+    (output.status.code(), message)
+}
+
+/// A guardian that is running, and where its operator reaches it.
+fn run(folder: &Path) -> (Child, String) {
+    let mut child = program(&folder.join("guardian-0"))
+        .args(["run", "--log-format", "json", "--password-file"])
+        .arg(folder.join("password"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    for line in lines {
+        let line: Json = serde_json::from_str(&line.unwrap()).unwrap();
+        if line["fields"]["message"] == "running" {
+            return (child, line["fields"]["admin"].as_str().unwrap().to_owned());
+        }
+    }
+    panic!("it did not start: {:?}", child.wait());
+}
+
+#[test]
+fn runs_until_it_is_told_to_stop() {
+    let folder = dealt();
+    let (mut child, admin) = run(folder.path());
+    let directory = folder.path().join("guardian-0");
+
+    let health = program(&directory)
+        .args(["healthcheck", "--admin-listen", &admin])
+        .status();
+    assert_eq!(health.unwrap().code(), Some(0));
+    let status = program(&directory)
+        .args(["status", "--admin-listen", &admin])
+        .output();
+    let status: Json = serde_json::from_slice(&status.unwrap().stdout).unwrap();
+    assert_eq!(status["ready"], true, "{status}");
+
+    let second = program(&directory)
+        .args(["run", "--password-file"])
+        .arg(folder.path().join("password"))
+        .output()
+        .unwrap();
+    let (code, message) = error(&second);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("locked by another process"), "{message}");
+
+    let process = child.id().to_string();
+    assert!(Command::new("kill")
+        .args(["-TERM", &process])
+        .status()
+        .unwrap()
+        .success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let health = program(&directory)
+        .args(["healthcheck", "--admin-listen", &admin])
+        .output();
+    assert_eq!(error(&health.unwrap()).0, Some(1));
+}
+
+#[test]
+fn what_is_wrong_is_named_with_the_remedy() {
+    let folder = dealt();
+    let directory = folder.path().join("guardian-0");
+    let password = folder.path().join("password");
+    let password = password.to_str().unwrap();
+    let wrong = folder.path().join("wrong");
+    fs::write(&wrong, "wrong\n").unwrap();
+    let wrong = wrong.to_str().unwrap();
+    // Below a regular file there is no directory.
+    let below = folder.path().join("password/data");
+    let cases: [(&Path, &[&str], i32, &str); 6] = [
+        (
+            &directory,
+            &["run", "--password-file", wrong],
+            3,
+            "the passphrase is wrong",
+        ),
+        (&directory, &["run"], 3, "GUILDMINT_PASSWORD_FILE"),
+        (
+            &directory,
+            &["run", "--api-listen", "here"],
+            2,
+            "--api-listen",
+        ),
+        (&directory, &["run", "--no-such-flag"], 2, "--no-such-flag"),
+        (
+            &below,
+            &["run", "--password-file", password],
+            2,
+            "password/data",
+        ),
+        (Path::new(""), &["run"], 2, "GUILDMINT_DATA_DIR"),
+    ];
+    for (directory, arguments, code, part) in cases {
+        let output = program(directory).args(arguments).output().unwrap();
+        let (found, message) = error(&output);
+        assert_eq!(found, Some(code), "{arguments:?}: {message}");
+        assert!(message.contains(part), "{part} is not in: {message}");
+    }
+}
+
+#[test]
+fn shows_where_settings_come_from() {
+    let folder = dealt();
+    let output = program(&folder.path().join("guardian-0"))
+        .args(["config", "show", "--effective", "--log", "debug"])
+        .env("GUILDMINT_ADMIN_LISTEN", "127.0.0.1:5")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let shown: Json = serde_json::from_slice(&output.stdout).unwrap();
+    let sources = [
+        ("log", "flag"),
+        ("admin_listen", "environment"),
+        ("api_listen", "file"),
+        ("database", "default"),
+    ];
+    for (name, source) in sources {
+        assert_eq!(shown[name]["source"], source, "{shown}");
+    }
+}
+
+#[test]
+fn help_is_no_failure() {
+    let output = program(Path::new("")).arg("--help").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        help.contains("healthcheck") && help.contains("Exit status"),
+        "{help}"
+    );
+}
