@@ -17,7 +17,7 @@
 //! restarted guardian needs.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
 };
 
@@ -84,6 +84,8 @@ struct Proposal {
     delivered: Option<PayloadHash>,
     ballot: BinaryAgreement<PeerId, BallotId>,
     decided: Option<bool>,
+    /// Who has said `Term`: that it has decided, and what.
+    finished: BTreeSet<PeerId>,
 }
 
 /// The agreement of one epoch, as one guardian sees it.
@@ -116,6 +118,7 @@ impl Agreement {
                 delivered: None,
                 ballot,
                 decided: None,
+                finished: BTreeSet::new(),
             };
             Some((proposer, proposal))
         });
@@ -267,12 +270,12 @@ impl Agreement {
         };
         // hbbft keeps a `Term` of a later round for when that round comes, and loses it if rounds advance by other means. Round 0
         // is never in the future, and a `Term` means the same in every round.
-        let is_term = matches!(message.content, MessageContent::Term(_));
-        if is_term {
+        if matches!(message.content, MessageContent::Term(_)) {
             message.epoch = 0;
+            proposal.finished.insert(from);
         }
         let result = proposal.ballot.handle_message(&from, message);
-        self.follow(proposer, result, is_term, from, step);
+        self.follow(proposer, result, from, step);
     }
 
     fn vote(&mut self, proposer: PeerId, count_it: bool, step: &mut Step) {
@@ -282,7 +285,7 @@ impl Agreement {
         };
         if proposal.ballot.can_propose() {
             let result = proposal.ballot.propose(count_it);
-            self.follow(proposer, result, false, me, step);
+            self.follow(proposer, result, me, step);
         }
     }
 
@@ -291,7 +294,6 @@ impl Agreement {
         &mut self,
         proposer: PeerId,
         result: binary_agreement::Result<binary_agreement::Step<PeerId>>,
-        is_term: bool,
         from: PeerId,
         step: &mut Step,
     ) {
@@ -304,15 +306,17 @@ impl Agreement {
             step.messages
                 .push(Message::Ballot(proposer, targeted.message));
         }
+        let Some(proposal) = self.proposals.get_mut(&proposer) else {
+            return;
+        };
         for fault in ballot.fault_log {
-            // Handing over each `Term` as one of round 0 makes honest repetitions look like duplicates.
-            if !is_term {
+            // hbbft takes a `Term` for its sender's words in every later round, so the honest words of that round, which may
+            // have come before, look like repetitions.
+            if !proposal.finished.contains(&fault.node_id) {
                 blame(step, fault.node_id, fault.kind);
             }
         }
-        if let (Some(decided), Some(proposal)) =
-            (ballot.output.first(), self.proposals.get_mut(&proposer))
-        {
+        if let Some(decided) = ballot.output.first() {
             proposal.decided = Some(*decided);
         }
     }

@@ -41,7 +41,7 @@ fn a_fee_below_the_quote_is_refused_and_the_quote_is_named() {
     let reject = world.submit(peg_out.clone()).unwrap_err();
     assert_eq!(
         (reject.code.as_str(), reject.retryable),
-        ("fee_too_low", true)
+        ("fee_too_low", false)
     );
     assert!(reject
         .message
@@ -188,7 +188,7 @@ fn a_fee_spike_makes_peg_outs_wait_and_nothing_else() {
     let reject = world.submit(cheap.clone()).unwrap_err();
     assert_eq!(
         (reject.code.as_str(), reject.retryable),
-        ("fee_too_low", true)
+        ("fee_too_low", false)
     );
     world.set_fee_rate(1_000);
     world.settle_down();

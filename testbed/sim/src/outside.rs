@@ -49,7 +49,9 @@ impl Outside {
             News::Chain {
                 tip_height,
                 first_height,
-                hashes: (first_height..=last).filter_map(|h| self.chain.hash(h)).collect(),
+                hashes: (first_height..=last)
+                    .filter_map(|h| self.chain.hash(h))
+                    .collect(),
             },
             News::FeeRate {
                 sat_per_kvb: self.chain.fee_rate_sat_per_kvb,
@@ -57,7 +59,10 @@ impl Outside {
         ];
         let confirmed = pending.iter().filter_map(|watched| {
             let place = self.chain.place(watched.txid)?;
-            let block = self.chain.block(place.height).filter(|_| place.height <= agreed.height)?;
+            let block = self
+                .chain
+                .block(place.height)
+                .filter(|_| place.height <= agreed.height)?;
             Some(News::Confirmed(Confirmation {
                 txid: watched.txid,
                 height: place.height,
@@ -95,7 +100,12 @@ impl World {
         match Job::decode(job) {
             Ok(Job::Broadcast { transaction, .. }) if !self.outside.lose_broadcasts => {
                 let refused = match bitcoin::consensus::deserialize(&transaction) {
-                    Ok(transaction) => self.outside.chain.broadcast(transaction).err().map(|e| format!("{e:?}")),
+                    Ok(transaction) => self
+                        .outside
+                        .chain
+                        .broadcast(transaction)
+                        .err()
+                        .map(|e| format!("{e:?}")),
                     Err(error) => Some(error.to_string()),
                 };
                 self.outside.refused.extend(refused);

@@ -44,7 +44,11 @@ impl World {
         let genesis = self.genesis();
         let membership = Membership {
             genesis: genesis.encode(),
-            apis: self.peers().into_iter().map(|peer| (peer, String::new())).collect(),
+            apis: self
+                .peers()
+                .into_iter()
+                .map(|peer| (peer, String::new()))
+                .collect(),
         };
         let mut disk = Memory::default();
         disk.apply(join(&membership));
@@ -87,7 +91,10 @@ impl World {
     #[must_use]
     #[allow(clippy::expect_used)]
     pub fn wallet(&self, user: UserId) -> &Client {
-        self.users[user.0].client.as_ref().expect("wallets always run")
+        self.users[user.0]
+            .client
+            .as_ref()
+            .expect("wallets always run")
     }
 
     /// What a user can spend.
@@ -103,7 +110,9 @@ impl World {
     #[must_use]
     #[allow(clippy::expect_used)]
     pub fn operation(&self, user: UserId, operation: OperationId) -> View {
-        self.wallet(user).operation(operation).expect("it was started")
+        self.wallet(user)
+            .operation(operation)
+            .expect("it was started")
     }
 
     /// Gives a command and lets time pass until it is answered.
@@ -141,7 +150,9 @@ impl World {
     pub fn operate(&mut self, user: UserId, command: Command) -> Result<View, ClientError> {
         let started = self.command(user, command)?;
         let Reply::Started { operation } = started else {
-            return Err(ClientError::Federation(format!("no operation: {started:?}")));
+            return Err(ClientError::Federation(format!(
+                "no operation: {started:?}"
+            )));
         };
         Ok(self.finish(user, operation))
     }
@@ -184,13 +195,16 @@ impl World {
     /// If the wallet gives none.
     #[allow(clippy::expect_used)]
     pub fn deposit_address(&mut self, user: UserId) -> ScriptBuf {
-        let view = self.command(user, Command::DepositAddress).expect("an address");
+        let view = self
+            .command(user, Command::DepositAddress)
+            .expect("an address");
         let Reply::Started { operation } = view else {
             return ScriptBuf::new();
         };
         let view = self.operation(user, operation);
         let address = view.details.get("address").and_then(|a| a.as_str());
-        let address: bitcoin::Address<_> = address.and_then(|a| a.parse().ok()).expect("an address");
+        let address: bitcoin::Address<_> =
+            address.and_then(|a| a.parse().ok()).expect("an address");
         address.assume_checked().script_pubkey()
     }
 
@@ -202,7 +216,11 @@ impl World {
     /// # Panics
     /// If a hand-out that was started comes to no notes.
     #[allow(clippy::expect_used)]
-    pub fn send(&mut self, user: UserId, amount: Amount) -> Result<(OperationId, NotesString), ClientError> {
+    pub fn send(
+        &mut self,
+        user: UserId,
+        amount: Amount,
+    ) -> Result<(OperationId, NotesString), ClientError> {
         let reply = self.command(
             user,
             Command::Send {
@@ -354,7 +372,13 @@ impl World {
     }
 
     /// A guardian has answered a user.
-    pub(crate) fn answer_user(&mut self, user: UserId, life: u32, request: RequestId, reply: node::Reply) {
+    pub(crate) fn answer_user(
+        &mut self,
+        user: UserId,
+        life: u32,
+        request: RequestId,
+        reply: node::Reply,
+    ) {
         let json = |value: Result<_, serde_json::Error>| {
             value.map_err(|error| RequestError::Malformed(error.to_string()))
         };

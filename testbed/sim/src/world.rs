@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use guildmint_client::RequestId;
-use guildmint_core::{ledger::Key, Audit, Epoch, FederationId, GenesisConfig, PeerId, Transaction, TxId, Wire};
+use guildmint_core::{
+    ledger::Key, Audit, Epoch, FederationId, GenesisConfig, PeerId, Transaction, TxId, Wire,
+};
 use guildmint_engine::{
     node::{inspect, utter, Action, Event, Reply, Request, Said, Ticket},
     Contribution, Payload,
@@ -16,7 +18,12 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
 use crate::{
-    checks::Checks, guardian::Guardian, outside::Outside, script::Script, setup, users::{User, UserId},
+    checks::Checks,
+    guardian::Guardian,
+    outside::Outside,
+    script::Script,
+    setup,
+    users::{User, UserId},
     Setup,
 };
 
@@ -128,7 +135,10 @@ impl World {
     /// The balance sheet, as the first correct guardian that is up has it.
     #[must_use]
     pub fn audit(&self) -> Audit {
-        let node = self.guardians.iter().find_map(|guardian| guardian.node.as_ref());
+        let node = self
+            .guardians
+            .iter()
+            .find_map(|guardian| guardian.node.as_ref());
         let modules = node.map(guildmint_engine::Node::audit).unwrap_or_default();
         modules.values().fold(Audit::default(), |sum, part| Audit {
             assets_msat: sum.assets_msat + part.assets_msat,

@@ -62,8 +62,14 @@ fn check_books(world: &mut World, users: &[UserId], earned_sat: u64) {
     world.run(10_000);
     let audit = world.audit();
     let in_wallets: u64 = users.iter().map(|user| world.balance(*user).msat()).sum();
-    assert_eq!(audit.liabilities_msat, in_wallets, "what is owed is in wallets");
-    assert_eq!(audit.assets_msat - audit.liabilities_msat, earned_sat * 1_000);
+    assert_eq!(
+        audit.liabilities_msat, in_wallets,
+        "what is owed is in wallets"
+    );
+    assert_eq!(
+        audit.assets_msat - audit.liabilities_msat,
+        earned_sat * 1_000
+    );
     assert_eq!(world.refused_broadcasts(), [""; 0]);
     assert_eq!(world.slander(), [""; 0]);
 }
@@ -217,8 +223,7 @@ fn the_same_notes_received_by_two_are_one_s() {
         world.fund(alice, 5_000);
         let (_, notes) = world.send(alice, sat(3_500)).unwrap();
         let start = |world: &mut World, user, notes| {
-            let Ok(Reply::Started { operation }) =
-                world.command(user, Command::Receive { notes })
+            let Ok(Reply::Started { operation }) = world.command(user, Command::Receive { notes })
             else {
                 panic!("not started");
             };
@@ -230,7 +235,10 @@ fn the_same_notes_received_by_two_are_one_s() {
             world.finish(bob, for_bob).phase,
             world.finish(carol, for_carol).phase,
         ];
-        assert!(phases.contains(&Phase::Done) && phases.contains(&Phase::Failed), "{phases:?}");
+        assert!(
+            phases.contains(&Phase::Done) && phases.contains(&Phase::Failed),
+            "{phases:?}"
+        );
         let sum = world.balance(bob).checked_add(world.balance(carol));
         assert_eq!(sum, Some(sat(3_500)));
         check_books(&mut world, &[alice, bob, carol], 0);
@@ -248,7 +256,11 @@ fn notes_that_nobody_takes_are_taken_back() {
     assert_eq!(world.balance(alice), sat(1_500));
     world.run(4 * 24 * 3_600_000);
     assert_eq!(world.finish(alice, operation).phase, Phase::Done);
-    assert_eq!(world.balance(alice), sat(5_000), "by itself, after three days");
+    assert_eq!(
+        world.balance(alice),
+        sat(5_000),
+        "by itself, after three days"
+    );
 
     let (operation, notes) = world.send(alice, sat(2_000)).unwrap();
     receive(&mut world, bob, notes).unwrap();
@@ -286,7 +298,10 @@ fn a_fee_spike_makes_withdrawals_wait_and_breaks_nothing() {
         fee: sat(fee_sat),
     };
     let refused = world.operate(alice, command);
-    assert!(!matches!(&refused, Ok(view) if view.phase == Phase::Done), "{refused:?}");
+    assert!(
+        !matches!(&refused, Ok(view) if view.phase == Phase::Done),
+        "{refused:?}"
+    );
     assert_eq!(world.balance(alice), sat(48_000));
     world.chain().fee_rate_sat_per_kvb = 2_000;
     world.run(10_000);
