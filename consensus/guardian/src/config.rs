@@ -441,8 +441,10 @@ pub fn read_passphrase(sources: &Sources) -> Result<Zeroizing<String>, ConfigErr
 fn first_line(from: impl io::Read) -> io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
     from.take(MAX_PASSPHRASE_BYTES).read_to_string(&mut text)?;
-    let line = text.lines().next().unwrap_or_default().to_owned();
-    Ok(Zeroizing::new(line))
+    match text.lines().next() {
+        None | Some("") => Err(io::Error::other("it is empty")),
+        Some(line) => Ok(Zeroizing::new(line.to_owned())),
+    }
 }
 
 #[cfg(test)]

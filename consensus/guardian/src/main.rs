@@ -54,6 +54,8 @@ fn start(options: Options) -> anyhow::Result<bool> {
 fn start_logs(settings: &Settings) {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&settings.log))
+        // A guardian must not end because nobody reads what it says.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     match settings.log_format {
         LogFormat::Text => logs.init(),

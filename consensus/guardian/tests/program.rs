@@ -57,7 +57,7 @@ fn error(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), message)
 }
 
-/// A guardian that is running, and where its operator reaches it.
+/// A guardian that is running, and where its operator reaches it. Nobody reads its logs any more.
 fn run(folder: &Path) -> (Child, String) {
     let mut child = program(&folder.join("guardian-0"))
         .args(["run", "--log-format", "json", "--password-file"])

@@ -77,7 +77,7 @@ impl ChainObserver {
     /// What was not told the last time.
     fn unheard(&mut self, news: Vec<News>) -> Vec<Vec<u8>> {
         self.looks += 1;
-        if self.looks % LOOKS_UNTIL_REPEATED == 0 {
+        if self.looks.is_multiple_of(LOOKS_UNTIL_REPEATED) {
             self.told.clear();
         }
         let unheard = news.iter().filter(|news| !self.told.contains(news));
