@@ -15,7 +15,7 @@ pub const MAX_CONTRIBUTION_BYTES: usize = 1024 * 1024;
 /// Bytes of all transactions in a guardian's pool. Beyond it a submission is answered `pool_full`, retryable.
 pub const MAX_POOL_BYTES: usize = 64 * 1024 * 1024;
 
-/// Bytes of one module's vote in a contribution. A larger one is a fault of its author and is not counted.
+/// Bytes of one module's vote in a contribution. A larger one is a fault of its author, whose contribution then is empty.
 pub const MAX_VOTE_BYTES: usize = 256 * 1024;
 
 /// Bytes of frames kept for peers that have not acknowledged them. Beyond it the oldest epochs, the open and the last

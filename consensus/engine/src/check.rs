@@ -128,3 +128,15 @@ impl Federation {
         })
     }
 }
+
+#[cfg(test)]
+impl Checked {
+    /// A transaction that was never checked, for tests of what only carries it about.
+    pub(crate) fn unchecked(transaction: Transaction) -> Self {
+        Self {
+            id: transaction.id(guildmint_core::FederationId::default()),
+            keys: Vec::new(),
+            transaction,
+        }
+    }
+}

@@ -67,7 +67,7 @@ fn what_cannot_be_paid_is_refused() {
     refuse("nowhere", 1_200, "bad_address", false);
     refuse(&address(1), 293, "dust", false);
     refuse(&address(1), u64::MAX, "too_much", false);
-    refuse(&address(1), 60_000, "insufficient_coins", true);
+    refuse(&address(1), 60_000, "insufficient_coins", false);
     assert_eq!(world.notes_msat, 50_000_000);
 }
 
@@ -116,6 +116,25 @@ fn peg_outs_of_one_epoch_share_a_transaction_and_more_follow_while_it_is_unconfi
     }
     assert!(peg_outs(&world).pending.is_empty());
     assert!(world.net_msat() > 0);
+}
+
+/// Both were quoted one large coin. The second would have to be paid from forty small ones, at a price nobody named.
+#[test]
+fn those_that_wait_take_their_coins_first() {
+    let mut coins = vec![2_200; 40];
+    coins.push(100_000);
+    let mut world = World::funded(4, &coins);
+    let first = world.quoted(&address(1), 95_000).unwrap();
+    let second = world.quoted(&address(2), 40_000).unwrap();
+    let verdicts = world.run(&[first.into(), second.clone().into()]);
+    assert!(verdicts[0].is_ok());
+    assert_eq!(verdicts[1].as_ref().unwrap_err().code, "fee_too_low");
+    let again = world.quoted(&address(2), 40_000).unwrap();
+    assert!(again.fee_sat > 10 * second.fee_sat);
+    world.submit(again).unwrap();
+    world.settle_down();
+    assert_eq!(world.chain.payments_to(&script(&address(1))), [95_000]);
+    assert_eq!(world.chain.payments_to(&script(&address(2))), [40_000]);
 }
 
 #[test]

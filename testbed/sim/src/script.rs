@@ -46,9 +46,15 @@ impl World {
         })
     }
 
+    /// The id of a transaction in this federation.
+    #[must_use]
+    pub fn txid(&self, transaction: &Transaction) -> TxId {
+        transaction.id(self.federation())
+    }
+
     /// A client submits a transaction to all guardians, and again until it is decided.
     pub fn submit(&mut self, transaction: Transaction) -> TxId {
-        let txid = transaction.id(self.federation());
+        let txid = self.txid(&transaction);
         self.script
             .wanted
             .insert(txid, (transaction, BTreeSet::new()));

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use guildmint_client::RequestId;
-use guildmint_core::{
-    ledger::Key, Audit, Epoch, FederationId, GenesisConfig, PeerId, Transaction, TxId, Wire,
-};
+use guildmint_core::{ledger::Key, Audit, Epoch, FederationId, GenesisConfig, PeerId, TxId, Wire};
 use guildmint_engine::{
     node::{inspect, utter, Action, Event, Reply, Request, Said, Ticket},
     Contribution, Payload,
@@ -77,7 +75,7 @@ pub struct World {
     pub(crate) script: Script,
     pub(crate) outside: Outside,
     pub(crate) users: Vec<User>,
-    smuggled: Option<Transaction>,
+    smuggled: Option<Contribution>,
     withholding: bool,
 }
 
@@ -220,9 +218,9 @@ impl World {
         }
     }
 
-    /// The liar puts a transaction into all of its contributions from now on, unchecked.
-    pub fn liar_proposes(&mut self, transaction: Transaction) {
-        self.smuggled = Some(transaction);
+    /// All contributions of the liar are this from now on.
+    pub fn liar_contributes(&mut self, contribution: Contribution) {
+        self.smuggled = Some(contribution);
     }
 
     /// The liar does all that it should, but never signs the result of an epoch.
@@ -521,8 +519,8 @@ impl World {
         match inspect(&bytes) {
             Said::Signed(_) if self.withholding => return None,
             Said::Contribution { epoch, author, .. } => {
-                if let Some(transaction) = self.smuggled.clone() {
-                    return Some(self.smuggle(author, epoch, transaction));
+                if let Some(contribution) = &self.smuggled {
+                    return Some(self.smuggle(author, epoch, contribution));
                 }
             }
             _ => {}
@@ -545,15 +543,11 @@ impl World {
         }
     }
 
-    /// A contribution with one transaction that its author never checked, properly signed.
-    fn smuggle(&self, author: PeerId, epoch: Epoch, transaction: Transaction) -> Vec<u8> {
+    /// A contribution that no correct node would make, properly signed.
+    fn smuggle(&self, author: PeerId, epoch: Epoch, contribution: &Contribution) -> Vec<u8> {
         let guardian = &self.guardians[usize::from(author.0)];
-        let contribution = Contribution {
-            transactions: vec![transaction],
-            ..Contribution::default()
-        };
         let session = guardian.federation.genesis().session;
-        let payload = Payload::sign(&contribution, author, epoch, session, &guardian.identity);
+        let payload = Payload::sign(contribution, author, epoch, session, &guardian.identity);
         utter(payload)
     }
 

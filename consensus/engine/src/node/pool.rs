@@ -177,9 +177,87 @@ mod tests {
         }
     }
 
+    fn checked(byte: u8, signed: bool) -> Checked {
+        let key = secp256k1::Keypair::from_seckey_slice(secp256k1::SECP256K1, &[7; 32]).unwrap();
+        let message = secp256k1::Message::from_digest([byte; 32]);
+        let signature = secp256k1::SECP256K1.sign_schnorr_no_aux_rand(&message, &key);
+        Checked::unchecked(Transaction {
+            inputs: vec![guildmint_core::Item {
+                module: guildmint_core::ModuleId(0),
+                bytes: vec![byte; 1_000],
+            }],
+            outputs: vec![],
+            signatures: vec![signed.then_some(signature)],
+        })
+    }
+
+    fn pool(me: u16) -> Pool {
+        Pool::new(PeerId(me), Quorum::new(4).unwrap())
+    }
+
+    /// SPEC GEN-5.
+    #[test]
+    fn a_full_pool_refuses_and_says_to_come_again() {
+        let mut pool = pool(0);
+        pool.bytes = limits::MAX_POOL_BYTES - 1_500;
+        assert_eq!(pool.insert(checked(1, false), 0, Epoch(0)), Ok(()));
+        let refused = pool.insert(checked(2, false), 0, Epoch(0)).unwrap_err();
+        assert_eq!(
+            (refused.code.as_str(), refused.retryable),
+            ("pool_full", true)
+        );
+        assert!(pool.remove(checked(1, false).id()));
+        assert_eq!(pool.insert(checked(2, false), 0, Epoch(0)), Ok(()));
+    }
+
+    /// SPEC EPO-6.
+    #[test]
+    fn what_others_do_not_propose_becomes_ripe_by_time_or_by_epochs() {
+        let transaction = checked(1, false);
+        let quorum = Quorum::new(4).unwrap();
+        let patient = quorum
+            .peers()
+            .find(|peer| !turn(transaction.id(), *peer, quorum));
+        let mut pool = pool(patient.unwrap().0);
+        pool.insert(transaction, 1_000, Epoch(5)).unwrap();
+        assert!(!pool.is_ripe(1_000 + PATIENCE_MS - 1, Epoch(6)));
+        assert!(pool.is_ripe(1_000, Epoch(7)), "one whole epoch has passed");
+        assert!(pool.is_ripe(1_000 + PATIENCE_MS, Epoch(5)));
+        assert_eq!(pool.next_ripe_ms(), Some(1_000 + PATIENCE_MS));
+        assert_eq!(pool.proposal(1_000 + PATIENCE_MS, Epoch(5)).len(), 1);
+    }
+
+    /// SPEC TX-5.
+    #[test]
+    fn only_the_very_same_bytes_need_no_check_again() {
+        let mut pool = pool(0);
+        let (one, other) = (checked(1, true), checked(1, false));
+        assert_eq!(one.id(), other.id(), "an id covers no signatures");
+        pool.insert(one.clone(), 0, Epoch(0)).unwrap();
+        assert!(pool.checked(one.id(), one.transaction()).is_some());
+        assert!(pool.checked(one.id(), other.transaction()).is_none());
+    }
+
+    #[test]
+    fn a_proposal_leaves_room_for_votes() {
+        let mut pool = pool(0);
+        for number in 0..=255 {
+            for salt in 0..8 {
+                let mut transaction = checked(number, false).transaction().clone();
+                transaction.inputs[0].bytes[1] = salt;
+                pool.insert(Checked::unchecked(transaction), 0, Epoch(0))
+                    .unwrap();
+            }
+        }
+        let proposal = pool.proposal(PATIENCE_MS, Epoch(0));
+        let bytes: usize = proposal.iter().map(|t| t.encode().len()).sum();
+        assert!(bytes <= limits::MAX_CONTRIBUTION_BYTES - RESERVED_BYTES);
+        assert!(bytes > limits::MAX_CONTRIBUTION_BYTES - RESERVED_BYTES - 2_000);
+    }
+
     #[test]
     fn rejections_are_remembered_only_up_to_the_limit() {
-        let mut pool = Pool::new(PeerId(0), Quorum::new(4).unwrap());
+        let mut pool = pool(0);
         let id = |n: usize| TxId(Tagged::new("t").add(n.to_le_bytes()).finish());
         for n in 0..=limits::MAX_REJECTIONS {
             pool.reject(id(n), Reject::permanent("x", ""));
