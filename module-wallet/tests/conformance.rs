@@ -175,9 +175,12 @@ impl Users {
             assert!(sat < self.config.min_peg_in_sat);
             return None;
         };
-        let output = world.pay_out(msat(sat * 1000 - self.config.peg_in_fee.msat()));
+        // In two parts, or a second claim would be the same transaction.
+        let total = sat * 1000 - self.config.peg_in_fee.msat();
+        let part = rng.gen_range(1..total);
+        let outputs = vec![world.pay_out(msat(part)), world.pay_out(msat(total - part))];
         let sign = |txid| vec![Some(self.client.sign(index, txid).unwrap())];
-        let verdict = world.submit(vec![Item::new(MODULE, &proof)], vec![output], sign);
+        let verdict = world.submit(vec![Item::new(MODULE, &proof)], outputs, sign);
         only(
             &verdict,
             &["not_buried", "already_claimed", "coinbase_immature"],
