@@ -3,7 +3,7 @@
 mod commands;
 mod look;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use guildmint_core::{ledger::Memory, PeerId, TxId};
 use guildmint_mint::client::MasterSeed;
@@ -65,6 +65,7 @@ pub struct Client {
     submissions: BTreeMap<TxId, (OperationId, Submission)>,
     questions: BTreeMap<u64, (Asker, Ask)>,
     timers: BTreeMap<OperationId, Millis>,
+    looking: BTreeSet<OperationId>,
     requests: BTreeMap<RequestId, (Owner, PeerId)>,
     happenings: VecDeque<(OperationId, Happening)>,
     outbox: Vec<Action>,
@@ -92,6 +93,7 @@ impl Client {
             submissions: BTreeMap::new(),
             questions: BTreeMap::new(),
             timers: BTreeMap::new(),
+            looking: BTreeSet::new(),
             requests: BTreeMap::new(),
             happenings: VecDeque::new(),
             outbox: Vec::new(),
@@ -112,6 +114,7 @@ impl Client {
             Event::Answer { request, result } => self.answer(request, result),
             Event::Saved { save } => ready = self.saved(save),
             Event::Chain { operation, result } => {
+                self.looking.remove(&operation);
                 self.happenings
                     .push_back((operation, Happening::Chain(result)));
             }
@@ -332,10 +335,13 @@ impl Client {
                     rule,
                     reader,
                 } => self.ask(Asker::Operation(id), (request, rule, reader)),
-                Wish::FindDeposits(script) => self.outbox.push(Action::FindDeposits {
-                    operation: id,
-                    script,
-                }),
+                Wish::FindDeposits(script) => {
+                    let operation = id;
+                    // One look at a time: a source that is slow must not be asked ever more often.
+                    if self.looking.insert(operation) {
+                        self.outbox.push(Action::FindDeposits { operation, script });
+                    }
+                }
                 Wish::WakeAt(at) => {
                     self.timers.insert(id, at);
                 }

@@ -33,6 +33,14 @@ pub enum JoinError {
     /// Nobody gave a config that is the invited federation's.
     #[error("no guardian of the invite gave the genesis config of federation {0}")]
     NoConfig(FederationId),
+    /// Without more addresses nothing could be decided.
+    #[error("the addresses of {known} guardians are known; {needed} are needed. Ask for an invite code with more")]
+    TooFewAddresses {
+        /// How many are known.
+        known: usize,
+        /// How many are needed.
+        needed: usize,
+    },
 }
 
 impl Membership {
@@ -43,7 +51,7 @@ impl Membership {
     /// or all of them if they are fewer: a single liar must not be able to pose as everybody.
     ///
     /// # Errors
-    /// If none of the answers has the config.
+    /// If none of the answers has the config, or too few guardians can be found.
     pub fn judge(
         invite: &InviteCode,
         answers: &BTreeMap<PeerId, ConfigAnswer>,
@@ -71,6 +79,10 @@ impl Membership {
             .collect();
         apis.extend(invite.apis.clone());
         apis.retain(|peer, _| quorum.contains(*peer));
+        let (known, needed) = (apis.len(), quorum.threshold());
+        if known < needed {
+            return Err(JoinError::TooFewAddresses { known, needed });
+        }
         Ok(Self { genesis, apis })
     }
 }
@@ -115,5 +127,77 @@ impl Federation {
             guardians: genesis.guardians.into_iter().map(|one| one.name).collect(),
             name: genesis.name,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use guildmint_core::{GuardianKeys, IdentityPublicKey, SessionId};
+
+    use super::*;
+
+    fn genesis(guardians: u8) -> GenesisConfig {
+        let keys = |number| GuardianKeys {
+            name: String::new(),
+            identity: IdentityPublicKey([number; 32]),
+        };
+        GenesisConfig {
+            name: "test".into(),
+            session: SessionId([1; 32]),
+            network: Network::Regtest,
+            guardians: (1..=guardians).map(keys).collect(),
+            coin: Vec::new(),
+            epoch_floor_ms: 50,
+            modules: BTreeMap::new(),
+        }
+    }
+
+    fn apis(peers: &[u16], host: &str) -> BTreeMap<PeerId, String> {
+        peers
+            .iter()
+            .map(|peer| (PeerId(*peer), format!("http://{host}/{peer}")))
+            .collect()
+    }
+
+    fn answer(genesis: &GenesisConfig, apis: BTreeMap<PeerId, String>) -> ConfigAnswer {
+        ConfigAnswer {
+            federation: genesis.id(),
+            genesis: genesis.encode(),
+            apis,
+        }
+    }
+
+    #[test]
+    fn a_config_is_taken_from_anyone_if_it_hashes_to_the_name() {
+        let (right, wrong) = (genesis(4), genesis(7));
+        let invite = InviteCode {
+            federation: right.id(),
+            apis: apis(&[0, 1, 2], "a"),
+        };
+        let mut answers = BTreeMap::from([(PeerId(0), answer(&wrong, BTreeMap::new()))]);
+        let none = Err(JoinError::NoConfig(right.id()));
+        assert_eq!(Membership::judge(&invite, &answers), none);
+        answers.insert(PeerId(1), answer(&right, BTreeMap::new()));
+        let membership = Membership::judge(&invite, &answers).unwrap();
+        assert_eq!(membership.genesis, right.encode());
+        assert_eq!(membership.apis, invite.apis);
+    }
+
+    #[test]
+    fn one_guardian_cannot_pose_as_the_others() {
+        let config = genesis(4);
+        let invite = InviteCode {
+            federation: config.id(),
+            apis: apis(&[0, 1], "a"),
+        };
+        let (honest, evil) = (apis(&[0, 1, 2, 3], "a"), apis(&[0, 1, 2, 3, 9], "evil"));
+        let mut answers = BTreeMap::from([(PeerId(0), answer(&config, evil))]);
+        let judged = Membership::judge(&invite, &answers);
+        let (known, needed) = (2, 3);
+        assert_eq!(judged, Err(JoinError::TooFewAddresses { known, needed }));
+        answers.insert(PeerId(1), answer(&config, honest.clone()));
+        assert!(Membership::judge(&invite, &answers).is_err());
+        answers.insert(PeerId(0), answer(&config, honest.clone()));
+        assert_eq!(Membership::judge(&invite, &answers).unwrap().apis, honest);
     }
 }

@@ -132,6 +132,12 @@ impl Client {
             .any(|view| view.phase == Phase::Pending)
     }
 
+    /// Whether the chain is being asked about an operation's address.
+    #[must_use]
+    pub fn is_looking(&self, id: OperationId) -> bool {
+        self.looking.contains(&id)
+    }
+
     /// What keeps an operation's transactions from being settled, as far as the guardians say.
     #[must_use]
     pub fn obstacle(&self, id: OperationId) -> Option<ClientError> {

@@ -1,0 +1,235 @@
+//! What can be said on the command line.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use guildmint_client::OperationId;
+use guildmint_core::Amount;
+use structopt::{clap::Shell, StructOpt};
+
+const AFTER_HELP: &str = "EXAMPLES:
+    guildmint init                          make a wallet; write its twelve words down
+    guildmint join guild1…                  join a federation by its invite code
+    guildmint deposit address               get an address, pay bitcoin to it, then
+    guildmint deposit status --wait         wait until it is e-cash
+    guildmint send 25sat                    print notes; whoever has the text has the money
+    guildmint receive guildnote1…           take notes
+    guildmint withdraw bc1q… 0.001btc       ask the price, confirm, pay to a bitcoin address
+
+Every command prints one JSON document on standard output, also when it fails, and one line on standard error when it fails.
+Every option can be given as GUILDMINT_… in the environment where its help says so.
+
+EXIT STATUS:
+      0  done
+      1  failed; the error's code says why
+      2  wrong usage, or an argument that cannot be read
+      3  the wallet's words are damaged or wrong
+      4  no such wallet, federation or operation
+      5  a confirmation is needed: say --yes
+      6  no network, or too few guardians answer
+      7  refused by the federation: spent or forged notes, a fee that is too low
+      8  not done in time but still under way; the operation's name is in the details
+    130  interrupted";
+
+/// A wallet for e-cash of a Guildmint federation
+#[derive(Debug, StructOpt)]
+#[structopt(name = "guildmint", after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// Where the wallet is kept [default: ~/.guildmint]
+    #[structopt(long, global = true, env = "GUILDMINT_DATA_DIR", value_name = "DIR", hide_env_values = true)]
+    pub data_dir: Option<PathBuf>,
+
+    /// How answers are printed: json or human
+    #[structopt(long, global = true, env = "GUILDMINT_OUTPUT", default_value = "json", value_name = "FORMAT")]
+    pub output: Format,
+
+    /// An Electrum server, tcp://host:port or ssl://host:port, instead of those that the federation names
+    #[structopt(long, global = true, env = "GUILDMINT_ELECTRUM", value_name = "URL", number_of_values = 1, use_delimiter = true)]
+    pub electrum: Vec<String>,
+
+    #[structopt(subcommand)]
+    pub command: Command,
+}
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON document.
+    Json,
+    /// Lines for people.
+    Human,
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "json" => Ok(Self::Json),
+            "human" => Ok(Self::Human),
+            other => Err(format!("{other:?} is no format; say json or human")),
+        }
+    }
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy, StructOpt)]
+pub struct Patience {
+    /// Give up waiting after so long, such as 90s or 2m; the operation goes on with the next command
+    #[structopt(long, env = "GUILDMINT_TIMEOUT", value_name = "TIME", parse(try_from_str = duration))]
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, StructOpt)]
+pub enum Command {
+    /// Make a wallet, or restore one from its words
+    Init {
+        /// Restore: read twelve words from this file, or from standard input if it is `-`
+        #[structopt(long, env = "GUILDMINT_WORDS_FILE", value_name = "FILE")]
+        words_file: Option<PathBuf>,
+    },
+    /// Join a federation by its invite code
+    Join {
+        /// guild1…
+        invite: String,
+    },
+    /// Show the federation, what its guardians say, and its balance sheet
+    Info,
+    /// Show how much can be spent
+    Balance,
+    /// Turn bitcoin into e-cash
+    Deposit(Deposit),
+    /// Make notes to hand over; whoever has the text has the money
+    Send {
+        /// How much, with its unit: 1000msat, 25sat, 0.001btc
+        amount: Amount,
+        /// Show the text as a QR code on standard error
+        #[structopt(long)]
+        qr: bool,
+        /// Take the notes back if nobody has taken them after so long
+        #[structopt(long, env = "GUILDMINT_RECLAIM_AFTER", default_value = "3d", value_name = "TIME", parse(try_from_str = duration))]
+        reclaim_after: Duration,
+        #[structopt(flatten)]
+        patience: Patience,
+    },
+    /// Take notes: exchange them for notes that nobody else knows
+    Receive {
+        /// guildnote1…, or - to read it from standard input
+        notes: String,
+        #[structopt(flatten)]
+        patience: Patience,
+    },
+    /// Check notes without taking them
+    Validate {
+        /// guildnote1…, or - to read it from standard input
+        notes: String,
+    },
+    /// Take back notes that were sent and not taken
+    Reclaim {
+        /// Which sending; all of them if left out
+        operation: Option<OperationId>,
+        #[structopt(flatten)]
+        patience: Patience,
+    },
+    /// Turn e-cash into bitcoin
+    Withdraw(Withdraw),
+    /// What was started and how far it is
+    Operations(Operations),
+    /// Show the notes in the wallet, by denomination
+    Notes,
+    /// Show what anyone may see of notes: denomination, nonce, signature and the key that verifies it
+    Decode {
+        /// guildnote1…, or - to read it from standard input
+        notes: String,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// bash, zsh, fish, powershell or elvish
+        #[structopt(possible_values = &Shell::variants())]
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, StructOpt)]
+pub enum Deposit {
+    /// Get a new address to pay to
+    Address {
+        /// Show the address as a QR code on standard error
+        #[structopt(long)]
+        qr: bool,
+    },
+    /// See whether a deposit has arrived, and claim it if it is deep enough in the chain
+    Status {
+        /// Which deposit; all that are pending if left out
+        operation: Option<OperationId>,
+        /// Wait until it is claimed
+        #[structopt(long)]
+        wait: bool,
+        #[structopt(flatten)]
+        patience: Patience,
+    },
+}
+
+#[derive(Debug, StructOpt)]
+pub struct Withdraw {
+    /// Where to
+    pub address: String,
+    /// What arrives there, with its unit; the fee comes on top
+    pub amount: Amount,
+    /// Do not ask for confirmation
+    #[structopt(long, env = "GUILDMINT_YES", takes_value = false)]
+    pub yes: bool,
+    /// Only ask the price
+    #[structopt(long)]
+    pub dry_run: bool,
+    /// Wait until the transaction is on the network; this is the default
+    #[structopt(long)]
+    pub wait: bool,
+    /// Do not wait for the transaction
+    #[structopt(long, conflicts_with = "wait")]
+    pub no_wait: bool,
+    #[structopt(flatten)]
+    pub patience: Patience,
+}
+
+#[derive(Debug, StructOpt)]
+pub enum Operations {
+    /// All of them, the oldest first
+    List,
+    /// One of them, with all that is known
+    Show {
+        /// Such as op-1
+        operation: OperationId,
+    },
+    /// Go on with what is pending, now
+    Resume {
+        /// Which; all that are pending if left out
+        operation: Option<OperationId>,
+        #[structopt(flatten)]
+        patience: Patience,
+    },
+}
+
+/// A number and a unit: `90s`, `2m`, `12h`, `3d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time; write it like 90s, 2m, 12h or 3d");
+    let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
+    let parse = |(unit, seconds): (&str, u64)| {
+        let number: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+        Some(Duration::from_secs(number.checked_mul(seconds)?))
+    };
+    units.into_iter().find_map(parse).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_units() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("3d"), Ok(Duration::from_secs(259_200)));
+        for wrong in ["90", "", "-1s", "1.5h", "99999999999999999999d"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Making a wallet and joining a federation.
+
+use std::path::Path;
+
+use guildmint_client::{Client, LoadError};
+use guildmint_client_store::{words, Store};
+use guildmint_core::InviteCode;
+use serde_json::{json, Value as Json};
+use zeroize::Zeroizing;
+
+use super::read_stdin;
+use crate::{
+    arguments::Arguments,
+    failure::{Exit, Failure},
+    progress::Progress,
+    wallet::{directory, open_store},
+};
+
+pub async fn init(arguments: &Arguments, words_file: Option<&Path>) -> Result<Json, Failure> {
+    let directory = directory(arguments)?;
+    if words::exist(&directory) {
+        return Err(words::WordsError::Present(directory).into());
+    }
+    let restored = words_file.is_some();
+    let words = match words_file {
+        None => words::generate()?,
+        Some(path) => words::parse(&read_words(path)?)?,
+    };
+    // The lock and the rows first: the words are what makes it a wallet.
+    let (store, _) = Store::open(&directory).await?;
+    words::write(&directory, &words)?;
+    store.close().await?;
+    let mut document = json!({ "data_dir": directory.display().to_string(), "restored": restored });
+    if !restored {
+        document["words"] = Json::from(words.to_string());
+        document["advice"] = Json::from(
+            "write the words down, in order, and keep them where nobody else reads them: \
+             they are the money, and they are not shown again",
+        );
+    }
+    Ok(document)
+}
+
+fn read_words(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    if path == Path::new("-") {
+        return read_stdin();
+    }
+    std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
+        let message = format!("cannot read {}: {error}", path.display());
+        Failure::new(Exit::Usage, "unreadable_input", message)
+    })
+}
+
+pub async fn join(arguments: &Arguments, invite: &str) -> Result<Json, Failure> {
+    let invite: InviteCode = invite
+        .parse()
+        .map_err(|error| Failure::new(Exit::Usage, "invalid_invite", error))?;
+    let (mut store, mut rows, seed) = open_store(&directory(arguments)?).await?;
+    match Client::load(rows.clone(), &seed, [0; 32]) {
+        Ok(client) if client.federation().federation == invite.federation => {
+            return Ok(document(&client));
+        }
+        Ok(client) => {
+            let joined = client.federation().federation;
+            return Err(Failure::new(
+                Exit::Failed,
+                "already_joined",
+                format!("this wallet is in federation {joined}"),
+            )
+            .remedy("use another --data-dir for each federation")
+            .detail("federation", joined.to_string()));
+        }
+        Err(LoadError::NotJoined) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let progress = Progress::begin("asking guardians for the federation's config");
+    let membership = guildmint_client_http::join(&invite).await?;
+    drop(progress);
+    let changes = guildmint_client::join(&membership);
+    rows.apply(changes.clone());
+    // Before it is stored: a federation of which this wallet can make no use is not joined.
+    let client = Client::load(rows, &seed, [0; 32])?;
+    store.save(&changes).await?;
+    store.close().await?;
+    Ok(document(&client))
+}
+
+fn document(client: &Client) -> Json {
+    let federation = client.federation();
+    json!({
+        "federation": federation.federation,
+        "name": federation.name,
+        "network": federation.network,
+        "guardians": federation.guardians.len(),
+    })
+}

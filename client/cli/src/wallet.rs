@@ -1,0 +1,185 @@
+//! A wallet opened from its directory.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use guildmint_client::{Client, Command, MasterSeed, OperationId, Phase, Reply, View};
+use guildmint_client_http::{ChainSource, Disk, Driver, DriverError, Waited};
+use guildmint_client_store::{words, Store, StoreError};
+use guildmint_core::ledger::{Changes, Memory};
+use zeroize::Zeroizing;
+
+use crate::{
+    arguments::Arguments,
+    chain::Electrum,
+    failure::{Exit, Failure},
+    progress::Progress,
+    signals::Signals,
+};
+
+/// The store as the driver wants it.
+pub struct StoreDisk(Store);
+
+impl Disk for StoreDisk {
+    type Error = StoreError;
+
+    async fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        self.0.save(changes).await
+    }
+}
+
+/// Where the wallet is kept.
+pub fn directory(arguments: &Arguments) -> Result<PathBuf, Failure> {
+    if let Some(directory) = &arguments.data_dir {
+        return Ok(directory.clone());
+    }
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    let home = home.ok_or_else(|| {
+        Failure::new(Exit::Usage, "no_data_dir", "there is no home directory")
+            .remedy("say where the wallet is with --data-dir")
+    })?;
+    Ok(Path::new(&home).join(".guildmint"))
+}
+
+/// Opens the rows of a wallet that exists. Nothing is created by asking for a wallet that does not.
+pub async fn open_store(directory: &Path) -> Result<(Store, Memory, MasterSeed), Failure> {
+    let words = words::read(directory)?;
+    let seed = Zeroizing::new(words.to_seed_normalized(""));
+    let (store, rows) = Store::open(directory).await?;
+    Ok((store, rows, MasterSeed::new(*seed)))
+}
+
+/// The wallet without network: to look at.
+pub async fn look(arguments: &Arguments) -> Result<Client, Failure> {
+    let (_store, rows, seed) = open_store(&directory(arguments)?).await?;
+    Ok(Client::load(rows, &seed, random()?)?)
+}
+
+/// The wallet with everything: what is pending goes on.
+pub struct Wallet {
+    driver: Driver<StoreDisk>,
+}
+
+impl Wallet {
+    pub async fn open(arguments: &Arguments, signals: &Signals) -> Result<Self, Failure> {
+        let (store, rows, seed) = open_store(&directory(arguments)?).await?;
+        let client = Client::load(rows, &seed, random()?)?;
+        let urls = match arguments.electrum.as_slice() {
+            [] => client.electrum(),
+            chosen => chosen,
+        };
+        let chain: Option<Arc<dyn ChainSource>> = match urls {
+            [] => None,
+            urls => Some(Arc::new(Electrum::new(urls).map_err(|error| {
+                Failure::new(Exit::Usage, "invalid_electrum_url", error)
+            })?)),
+        };
+        let driver = Driver::new(client, StoreDisk(store), chain);
+        signals.tell(driver.interrupter());
+        Ok(Self { driver })
+    }
+
+    pub fn client(&self) -> &Client {
+        self.driver.client()
+    }
+
+    pub async fn command(&mut self, what: &str, command: Command) -> Result<Reply, Failure> {
+        let _progress = Progress::begin(what);
+        Ok(self.driver.command(command).await?)
+    }
+
+    /// Gives a command that starts an operation.
+    pub async fn start(&mut self, what: &str, command: Command) -> Result<OperationId, Failure> {
+        match self.command(what, command).await? {
+            Reply::Started { operation } => Ok(operation),
+            other => Err(Failure::new(
+                Exit::Failed,
+                "unexpected",
+                format!("the wallet answered {other:?}"),
+            )),
+        }
+    }
+
+    /// Waits until an operation has ended; fails as it fails.
+    pub async fn end(
+        &mut self,
+        operation: OperationId,
+        patience: Option<Duration>,
+    ) -> Result<View, Failure> {
+        let view = self.wait(operation, patience).await?;
+        match view.phase {
+            Phase::Done => Ok(view),
+            Phase::Pending => {
+                let obstacle = self.client().obstacle(operation);
+                Err(Failure::pending(operation, view.state, obstacle.as_ref()))
+            }
+            Phase::Failed => Err(failed(&view)),
+        }
+    }
+
+    /// Waits until an operation has ended or time is up.
+    pub async fn wait(
+        &mut self,
+        operation: OperationId,
+        patience: Option<Duration>,
+    ) -> Result<View, Failure> {
+        let deadline = patience.map(|patience| Instant::now() + patience);
+        let progress = Progress::begin(operation.to_string());
+        let ended = |client: &Client| match client.operation(operation) {
+            Ok(view) => {
+                progress.say(format!("{} {}: {}", view.kind, operation, view.state));
+                view.phase != Phase::Pending
+            }
+            Err(_) => true,
+        };
+        let waited = self.driver.until(deadline, ended).await;
+        if let Err(DriverError::Interrupted) = waited {
+            return Err(Failure::interrupted().detail("operation", operation.to_string()));
+        }
+        waited?;
+        Ok(self.client().operation(operation)?)
+    }
+
+    /// Waits until all of this is true of the wallet; false if time is up before.
+    pub async fn until(
+        &mut self,
+        what: &str,
+        patience: Option<Duration>,
+        done: impl FnMut(&Client) -> bool,
+    ) -> Result<bool, Failure> {
+        let deadline = patience.map(|patience| Instant::now() + patience);
+        let _progress = Progress::begin(what);
+        Ok(self.driver.until(deadline, done).await? == Waited::Done)
+    }
+
+    /// Ends in order, so that the wallet is one file again.
+    pub async fn close(self) -> Result<(), Failure> {
+        Ok(self.driver.into_disk().0.close().await?)
+    }
+}
+
+/// What the guardians said about an operation that failed.
+fn failed(view: &View) -> Failure {
+    let problem = view.details.get("problem");
+    let problem = problem.or_else(|| view.details.get("deposits")?.get(0)?.get("problem"));
+    let text = |name: &str| problem.and_then(|problem| problem.get(name)?.as_str());
+    let code = text("code").unwrap_or("failed").to_owned();
+    let message = text("message").unwrap_or(view.state).to_owned();
+    let retryable = false;
+    let error = guildmint_client::ClientError::Rejected {
+        code,
+        message,
+        retryable,
+    };
+    Failure::from(error).detail("operation", view.operation.to_string())
+}
+
+fn random() -> Result<[u8; 32], Failure> {
+    let mut random = [0; 32];
+    getrandom::getrandom(&mut random)
+        .map_err(|error| Failure::new(Exit::Failed, "no_randomness", error))?;
+    Ok(random)
+}
