@@ -19,8 +19,14 @@ use crate::guard::Guard;
 use crate::network::{Channel, NetworkEvent};
 use crate::peers::Peers;
 
-/// What gossipsub adds to a message: source, number, topic, signature, our own header.
-const GOSSIP_OVERHEAD: usize = 4 * 1024;
+/// Room for what gossipsub adds to a message (source, number, topic, signature, our own header), and for the start of the
+/// next one: it counts all that has been read.
+const GOSSIP_OVERHEAD: usize = 64 * 1024;
+
+/// Messages that gossipsub announces to a peer at once, by ids of some 75 bytes. Left to itself it announces thousands, and the
+/// peer, which accepts only so many bytes of control messages, goes deaf on that connection.
+const GOSSIP_ANNOUNCED: usize = 256;
+const GOSSIP_CONTROL_BYTES: usize = 64 * 1024;
 
 /// Gossip messages that may wait for one peer. A peer that lets more than these gather is slow and is reconnected.
 const GOSSIP_QUEUE: usize = 128;
@@ -79,6 +85,8 @@ fn gossip(roster: &Roster, session_id: &[u8; 32]) -> Result<Gossip, String> {
         // Every message waits for our word whether to forward it; among connected guardians that is waste (SPEC NET-2).
         .validate_messages()
         .max_transmit_size(limits::MAX_PACKET_BYTES + GOSSIP_OVERHEAD)
+        .max_control_messages_sent(GOSSIP_ANNOUNCED)
+        .max_control_message_size(GOSSIP_CONTROL_BYTES)
         .heartbeat_initial_delay(Duration::from_millis(100))
         .mesh_n(4)
         .mesh_n_low(2)

@@ -5,9 +5,11 @@ mod config;
 mod dial;
 mod direct;
 mod guard;
+mod links;
 mod network;
 mod node;
 mod peers;
+mod socket;
 mod transport;
 
 pub use config::{public_key, AddressError, GuardianAddress, NetworkConfig, StartError};

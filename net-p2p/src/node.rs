@@ -12,44 +12,21 @@ use futures::{FutureExt, StreamExt};
 use guildmint_core::PeerId;
 use libp2p::gossipsub::{self, IdentTopic, Message, MessageAcceptance, PublishError};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{Config, ConnectionId, SwarmEvent};
+use libp2p::swarm::{Config, SwarmEvent};
 use libp2p::{ping, Multiaddr, Swarm};
 
 use crate::behaviour::{topic, Behaviour, BehaviourEvent};
 use crate::config::{listen_error, NetId, Roster, StartError};
+use crate::links::{bit, Link, State};
 use crate::network::{Channel, Command, NetworkEvent};
 use crate::peers::Peers;
 use crate::{dial, transport};
-
-/// A peer that is connected but has not subscribed to our topics by then cannot be reached by gossip: reconnect.
-const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a stopping node waits for its connections to close.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Bytes before each gossiped message: a set of guardians, bit i for index i, whom its author could not reach.
 const HEADER: usize = size_of::<u32>();
-
-/// What we know of the way to one peer.
-struct Link {
-    id: NetId,
-    addresses: Vec<Multiaddr>,
-    /// Dials in a row that led to nothing.
-    attempt: u32,
-    state: State,
-}
-
-enum State {
-    Waiting {
-        until: Instant,
-    },
-    Dialling,
-    Connected {
-        since: Instant,
-        subscribed: Vec<Channel>,
-    },
-    Ready,
-}
 
 enum Input {
     Swarm(Box<SwarmEvent<BehaviourEvent>>),
@@ -149,6 +126,8 @@ impl Node {
                 }
                 Input::Command(Some(Command::Stop(done))) => {
                     self.close().await;
+                    // Whoever is told may want the port.
+                    drop(self);
                     // Nobody may be waiting for it any more.
                     let _ = done.send(());
                     return;
@@ -299,7 +278,7 @@ impl Node {
                     self.peers.set_round_trip(*peer, ms);
                 }
             }
-            Err(error) => self.close_connection(event.connection, &error.to_string()),
+            Err(error) => self.disconnect(event.peer, &error.to_string()),
         }
     }
 
@@ -421,9 +400,13 @@ impl Node {
         // The timer has fired and must be set again even if the next deadline is the same.
         self.deadline = None;
         for (peer, id) in due {
-            match self.links.get(&peer).map(|link| &link.state) {
+            match self.links.get_mut(&peer).map(|link| &mut link.state) {
                 Some(State::Waiting { .. }) => self.dial(peer),
-                Some(State::Connected { .. }) => self.disconnect(id, "it does not subscribe"),
+                Some(State::Connected { since, .. }) => {
+                    // Closing may take a while; this must not be due all the time until then.
+                    *since = now;
+                    self.disconnect(id, "it does not subscribe");
+                }
                 _ => {}
             }
         }
@@ -454,11 +437,6 @@ impl Node {
         let _ = self.swarm.disconnect_peer_id(id);
     }
 
-    fn close_connection(&mut self, connection: ConnectionId, why: &str) {
-        tracing::info!(why, "closing a connection");
-        self.swarm.close_connection(connection);
-    }
-
     async fn close(&mut self) {
         for link in self.links.values() {
             // As above.
@@ -472,28 +450,4 @@ impl Node {
             }
         }
     }
-}
-
-impl Link {
-    /// When something is to be done about it by itself.
-    fn deadline(&self) -> Option<Instant> {
-        match &self.state {
-            // Without an address there is nothing to dial.
-            State::Waiting { until } => (!self.addresses.is_empty()).then_some(*until),
-            State::Connected { since, .. } => Some(*since + SUBSCRIBE_TIMEOUT),
-            State::Dialling | State::Ready => None,
-        }
-    }
-
-    /// Waits before the next attempt, longer each time.
-    fn wait(&mut self, me: PeerId, peer: PeerId) {
-        self.attempt = self.attempt.saturating_add(1);
-        let until = Instant::now() + dial::delay(me, peer, self.attempt);
-        self.state = State::Waiting { until };
-    }
-}
-
-/// The set of this one guardian. Indices are below 20, so every guardian has a bit (`limits::MAX_GUARDIANS`).
-fn bit(peer: PeerId) -> u32 {
-    1u32.checked_shl(peer.0.into()).unwrap_or(0)
 }

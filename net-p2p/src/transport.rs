@@ -21,6 +21,8 @@ use libp2p::core::upgrade::Version;
 use libp2p::multiaddr::Protocol;
 use libp2p::{identity, noise, yamux, Multiaddr, Transport};
 
+use crate::socket::{Socket, STALL_TIMEOUT};
+
 /// Connecting, encrypting and multiplexing together take no longer than this, inbound or outbound.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -109,17 +111,14 @@ impl Endpoint {
             .collect())
     }
 
-    async fn connect(self) -> io::Result<Async<TcpStream>> {
+    async fn connect(self) -> io::Result<Socket> {
         let mut last = io::Error::new(
             io::ErrorKind::NotFound,
             "the name has no address of this kind",
         );
         for socket in self.resolve().await? {
             match Async::<TcpStream>::connect(socket).await {
-                Ok(stream) => {
-                    stream.get_ref().set_nodelay(true)?;
-                    return Ok(stream);
-                }
+                Ok(stream) => return Socket::new(stream, STALL_TIMEOUT),
                 Err(error) => last = error,
             }
         }
@@ -134,7 +133,7 @@ pub(crate) struct Tcp {
     pending: VecDeque<Event>,
 }
 
-type Event = TransportEvent<Ready<io::Result<Async<TcpStream>>>, io::Error>;
+type Event = TransportEvent<Ready<io::Result<Socket>>, io::Error>;
 
 struct Listener {
     id: ListenerId,
@@ -168,15 +167,12 @@ impl Listener {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         match self.incoming.poll_next_unpin(cx) {
-            Poll::Ready(Some(Ok((stream, from)))) => {
-                let stream = stream.get_ref().set_nodelay(true).map(|()| stream);
-                Poll::Ready(TransportEvent::Incoming {
-                    listener_id: self.id,
-                    upgrade: ready(stream),
-                    local_addr: self.address.clone(),
-                    send_back_addr: multiaddr(from),
-                })
-            }
+            Poll::Ready(Some(Ok((stream, from)))) => Poll::Ready(TransportEvent::Incoming {
+                listener_id: self.id,
+                upgrade: ready(Socket::new(stream, STALL_TIMEOUT)),
+                local_addr: self.address.clone(),
+                send_back_addr: multiaddr(from),
+            }),
             Poll::Ready(Some(Err(error))) => Poll::Ready(TransportEvent::ListenerError {
                 listener_id: self.id,
                 error,
@@ -187,10 +183,10 @@ impl Listener {
 }
 
 impl Transport for Tcp {
-    type Output = Async<TcpStream>;
+    type Output = Socket;
     type Error = io::Error;
-    type ListenerUpgrade = Ready<io::Result<Async<TcpStream>>>;
-    type Dial = BoxFuture<'static, io::Result<Async<TcpStream>>>;
+    type ListenerUpgrade = Ready<io::Result<Socket>>;
+    type Dial = BoxFuture<'static, io::Result<Socket>>;
 
     fn listen_on(
         &mut self,

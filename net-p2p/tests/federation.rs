@@ -4,7 +4,7 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_std::task::block_on;
 use common::{config, connected, eventually, federation, Guardian, Wire};
@@ -107,12 +107,17 @@ fn the_largest_messages_pass_and_larger_ones_do_not_start() {
         let contribution = vec![1; limits::MAX_CONTRIBUTION_BYTES];
         let packet = vec![2; limits::MAX_PACKET_BYTES];
         let network = guardians[0].network.clone();
+        // Twice the same at once: the second begins in the buffer of the first.
         for bytes in [contribution, packet.clone()] {
-            network
-                .broadcast(Channel::Contributions, bytes.clone())
-                .await;
+            for _ in 0..2 {
+                network
+                    .broadcast(Channel::Contributions, bytes.clone())
+                    .await;
+            }
             for guardian in &mut guardians[1..] {
-                assert!(guardian.message().await == (PeerId(0), bytes.clone()));
+                for _ in 0..2 {
+                    assert!(guardian.message().await == (PeerId(0), bytes.clone()));
+                }
             }
         }
         network.send(PeerId(1), packet.clone()).await;
@@ -126,6 +131,28 @@ fn the_largest_messages_pass_and_larger_ones_do_not_start() {
         assert_eq!(network.counters().unsent, 2);
         network.send(PeerId(1), b"after".to_vec()).await;
         guardians[1].hears(0, "after").await;
+    });
+}
+
+#[test]
+fn gossip_survives_being_busy() {
+    block_on(async {
+        let mut guardians = federation(4, |_, _| true).await;
+        let start = Instant::now();
+        // Some heartbeats long: gossipsub then announces what was said since the last ones, which is a lot.
+        while start.elapsed() < Duration::from_secs(4) {
+            for guardian in &guardians {
+                let network = &guardian.network;
+                network.broadcast(Channel::Certificates, vec![0; 100]).await;
+            }
+            for guardian in &mut guardians {
+                let mut authors = BTreeSet::new();
+                while authors.len() < 3 {
+                    let (author, _) = guardian.message().await;
+                    assert!(authors.insert(author), "{author} twice");
+                }
+            }
+        }
     });
 }
 
@@ -220,6 +247,29 @@ fn a_restart_that_the_peer_did_not_notice_is_no_obstacle() {
                 (event == NetworkEvent::Disconnected(PeerId(1))).then_some(())
             })
             .await;
+        talk((&mut alice, 0), (&mut bob, 1), 1).await;
+    });
+}
+
+#[test]
+fn nor_is_one_in_the_middle_of_a_flood() {
+    block_on(async {
+        let mut alice = Guardian::start(config(0, 2)).await;
+        let mut bob = Guardian::start(config(1, 2)).await;
+        let wire = Wire::to(&alice.address(), Duration::ZERO).await;
+        bob.knows(0, wire.address.clone()).await;
+        talk((&mut alice, 0), (&mut bob, 1), 0).await;
+
+        wire.cut();
+        let packet = vec![5; limits::MAX_PACKET_BYTES / 4];
+        while alice.network.counters().unsent == 0 {
+            alice.network.send(PeerId(1), packet.clone()).await;
+            // Gives the connection a chance to fill the system's buffers.
+            async_std::task::yield_now().await;
+        }
+        bob.network.stop().await;
+        let mut bob = Guardian::start(config(1, 2)).await;
+        bob.knows(0, alice.address()).await;
         talk((&mut alice, 0), (&mut bob, 1), 1).await;
     });
 }

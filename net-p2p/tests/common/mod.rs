@@ -1,5 +1,5 @@
 //! Guardians on the loopback interface, for tests. Nothing here waits a fixed time: every wait has a condition and a deadline.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::future::Future;
 use std::time::Duration;
