@@ -15,8 +15,8 @@ pub const MAX_MERKLE_DEPTH: usize = 16;
 /// Characters of an address. A longer one is refused.
 pub const MAX_ADDRESS_CHARS: usize = 100;
 
-/// Coins that one of the federation's transactions spends. A peg-out that needs more is refused, retryable, until there
-/// are larger coins.
+/// Coins that one of the federation's transactions spends. A peg-out that needs more is refused; its owner asks for a new
+/// quote when there are larger coins.
 pub const MAX_INPUTS: usize = 100;
 
 /// Peg-outs that one transaction pays. The rest stay in the queue.
