@@ -35,15 +35,34 @@ EXIT STATUS:
 #[structopt(name = "guildmint", after_help = AFTER_HELP)]
 pub struct Arguments {
     /// Where the wallet is kept [default: ~/.guildmint]
-    #[structopt(long, global = true, env = "GUILDMINT_DATA_DIR", value_name = "DIR", hide_env_values = true)]
+    #[structopt(
+        long,
+        global = true,
+        env = "GUILDMINT_DATA_DIR",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
     pub data_dir: Option<PathBuf>,
 
     /// How answers are printed: json or human
-    #[structopt(long, global = true, env = "GUILDMINT_OUTPUT", default_value = "json", value_name = "FORMAT")]
+    #[structopt(
+        long,
+        global = true,
+        env = "GUILDMINT_OUTPUT",
+        default_value = "json",
+        value_name = "FORMAT"
+    )]
     pub output: Format,
 
     /// An Electrum server, tcp://host:port or ssl://host:port, instead of those that the federation names
-    #[structopt(long, global = true, env = "GUILDMINT_ELECTRUM", value_name = "URL", number_of_values = 1, use_delimiter = true)]
+    #[structopt(
+        long,
+        global = true,
+        env = "GUILDMINT_ELECTRUM",
+        value_name = "URL",
+        number_of_values = 1,
+        use_delimiter = true
+    )]
     pub electrum: Vec<String>,
 
     #[structopt(subcommand)]
@@ -176,7 +195,7 @@ pub struct Withdraw {
     /// What arrives there, with its unit; the fee comes on top
     pub amount: Amount,
     /// Do not ask for confirmation
-    #[structopt(long, env = "GUILDMINT_YES", takes_value = false)]
+    #[structopt(long)]
     pub yes: bool,
     /// Only ask the price
     #[structopt(long)]

@@ -19,7 +19,9 @@ impl Electrum {
 impl ChainSource for Electrum {
     fn find(&self, script: &Script) -> Result<ChainNews, String> {
         let mut observer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = observer.find_deposits(script).map_err(|error| error.to_string())?;
+        let found = observer
+            .find_deposits(script)
+            .map_err(|error| error.to_string())?;
         // The tip after the deposits: they are at least that deep.
         let tip = observer.tip().map_err(|error| error.to_string())?;
         let sighting = |one: guildmint_wallet_electrum::Found| Sighting {

@@ -66,7 +66,8 @@ fn read_notes(text: &str) -> Result<NotesString, Failure> {
         "-" => read_stdin()?,
         text => Zeroizing::new(text.to_owned()),
     };
-    text.parse().map_err(|error| Failure::new(Exit::Usage, "invalid_notes_string", error))
+    text.parse()
+        .map_err(|error| Failure::new(Exit::Usage, "invalid_notes_string", error))
 }
 
 /// More than the longest notes string.

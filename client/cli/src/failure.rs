@@ -127,7 +127,9 @@ impl From<ClientError> for Failure {
         Self {
             retryable: error.retryable(),
             remediation: error.remediation().map(str::to_owned),
-            details: details.map(|(name, value)| (name.to_owned(), value)).collect(),
+            details: details
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
             ..Self::new(exit, &error.code(), &error)
         }
     }

@@ -27,9 +27,8 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let format = arguments.output;
-    let done = Signals::install(format).and_then(|signals| {
-        async_std::task::block_on(commands::run(arguments, &signals))
-    });
+    let done = Signals::install(format)
+        .and_then(|signals| async_std::task::block_on(commands::run(arguments, &signals)));
     match done {
         Ok(document) => output::print(&document, format),
         Err(failure) => output::fail(&failure, format),

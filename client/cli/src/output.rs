@@ -17,7 +17,10 @@ pub fn clean(text: &str) -> String {
     let visible = |c: char| match c {
         '\n' => ' ',
         // Marks that change the direction of writing, or cannot be seen at all.
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => '\u{fffd}',
+        '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' => '\u{fffd}',
         c if c.is_control() => '\u{fffd}',
         c => c,
     };
@@ -122,7 +125,10 @@ mod tests {
         let document = json!({ "name\u{1b}": [hostile] });
         for format in [Format::Json, Format::Human] {
             let text = render(&document, format);
-            assert!(!text.contains('\u{1b}') && !text.contains("u001b"), "{text}");
+            assert!(
+                !text.contains('\u{1b}') && !text.contains("u001b"),
+                "{text}"
+            );
         }
     }
 

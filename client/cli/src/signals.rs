@@ -38,7 +38,10 @@ impl Signals {
                 told.interrupt(format);
             }
         };
-        thread::Builder::new().name("signals".into()).spawn(listen).map_err(failed)?;
+        thread::Builder::new()
+            .name("signals".into())
+            .spawn(listen)
+            .map_err(failed)?;
         Ok(signals)
     }
 
@@ -48,7 +51,11 @@ impl Signals {
     }
 
     fn interrupt(&self, format: Format) {
-        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let told = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(interrupter) = told {
             interrupter.interrupt();
             // It prints the document. If it hangs, we do.

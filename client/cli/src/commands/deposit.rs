@@ -33,7 +33,9 @@ pub async fn run(
 
 async fn address(arguments: &Arguments, signals: &Signals, qr: bool) -> Result<Json, Failure> {
     let mut wallet = Wallet::open(arguments, signals).await?;
-    let operation = wallet.start("making an address", Command::DepositAddress).await?;
+    let operation = wallet
+        .start("making an address", Command::DepositAddress)
+        .await?;
     let view = wallet.client().operation(operation)?;
     wallet.close().await?;
     let address = view.details.get("address").cloned().unwrap_or_default();
@@ -67,22 +69,35 @@ async fn status(
             views.filter(is_open).map(|view| view.operation).collect()
         }
     };
-    wallet.command("looking at the chain", Command::Deposits { operation }).await?;
+    wallet
+        .command("looking at the chain", Command::Deposits { operation })
+        .await?;
     let state = |client: &Client, id: OperationId| client.operation(id).ok();
     let settled = |client: &Client, id: OperationId| match state(client, id) {
         Some(view) if wait => view.phase != Phase::Pending,
         Some(view) => !client.is_looking(id) && view.state != "claiming",
         None => true,
     };
-    let limit = if wait { patience.timeout } else { patience.timeout.or(Some(LOOK)) };
+    let limit = if wait {
+        patience.timeout
+    } else {
+        patience.timeout.or(Some(LOOK))
+    };
     let all = |client: &Client| chosen.iter().all(|id| settled(client, *id));
     let done = wallet.until("waiting for deposits", limit, all).await?;
-    let views: Result<Vec<View>, _> = chosen.iter().map(|id| wallet.client().operation(*id)).collect();
+    let views: Result<Vec<View>, _> = chosen
+        .iter()
+        .map(|id| wallet.client().operation(*id))
+        .collect();
     let views = views?;
     let late = views.iter().find(|view| view.phase == Phase::Pending);
     if let (false, true, Some(view)) = (done, wait, late) {
         let obstacle = wallet.client().obstacle(view.operation);
-        return Err(Failure::pending(view.operation, view.state, obstacle.as_ref()));
+        return Err(Failure::pending(
+            view.operation,
+            view.state,
+            obstacle.as_ref(),
+        ));
     }
     wallet.close().await?;
     match (operation, views.as_slice()) {

@@ -42,7 +42,9 @@ pub async fn decode(arguments: &Arguments, notes: &str) -> Result<Json, Failure>
 
 pub async fn info(arguments: &Arguments, signals: &Signals) -> Result<Json, Failure> {
     let mut wallet = Wallet::open(arguments, signals).await?;
-    let reply = wallet.command("asking the guardians", Command::Info).await?;
+    let reply = wallet
+        .command("asking the guardians", Command::Info)
+        .await?;
     let federation = wallet.client().federation();
     let mut document = serde_json::to_value(&federation).unwrap_or_default();
     if let Reply::Info { guardians, audit } = reply {

@@ -56,7 +56,9 @@ pub async fn receive(
 ) -> Result<Json, Failure> {
     let notes = read_notes(notes)?;
     let mut wallet = Wallet::open(arguments, signals).await?;
-    let operation = wallet.start("checking notes", Command::Receive { notes }).await?;
+    let operation = wallet
+        .start("checking notes", Command::Receive { notes })
+        .await?;
     let view = wallet.end(operation, patience.or_usual()).await?;
     wallet.close().await?;
     Ok(members(&view, &["amount_msat", "fee_msat"]))
@@ -69,7 +71,9 @@ pub async fn validate(
 ) -> Result<Json, Failure> {
     let notes = read_notes(notes)?;
     let mut wallet = Wallet::open(arguments, signals).await?;
-    let reply = wallet.command("checking notes", Command::Validate { notes }).await?;
+    let reply = wallet
+        .command("checking notes", Command::Validate { notes })
+        .await?;
     wallet.close().await?;
     let mut document = document(&reply);
     document["valid"] = Json::from(true);

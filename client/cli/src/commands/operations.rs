@@ -17,7 +17,9 @@ pub async fn run(
 ) -> Result<Json, Failure> {
     match command {
         Operations::List => Ok(list(look(arguments).await?.operations())),
-        Operations::Show { operation } => Ok(json!(look(arguments).await?.operation(*operation)?)),
+        Operations::Show { operation } => {
+            Ok(json!(look(arguments).await?.operation(*operation)?))
+        }
         Operations::Resume {
             operation,
             patience,
@@ -46,7 +48,9 @@ async fn resume(
     };
     let views = wallet.client().operations().into_iter();
     let chosen: Vec<OperationId> = views.filter(open).map(|view| view.operation).collect();
-    wallet.command("going on", Command::Resume { operation }).await?;
+    wallet
+        .command("going on", Command::Resume { operation })
+        .await?;
     let view = |client: &Client, id: &OperationId| client.operation(*id).ok();
     // A deposit that has not come may never come; one look at the chain is enough.
     let rests = |client: &Client, id: &OperationId| match view(client, id) {
@@ -63,7 +67,10 @@ async fn resume(
         let state = wallet.client().operation(*id)?.state;
         return Err(Failure::pending(*id, state, obstacle.as_ref()));
     }
-    let views: Result<Vec<View>, _> = chosen.iter().map(|id| wallet.client().operation(*id)).collect();
+    let views: Result<Vec<View>, _> = chosen
+        .iter()
+        .map(|id| wallet.client().operation(*id))
+        .collect();
     let views = views?;
     wallet.close().await?;
     match (operation, views.as_slice()) {

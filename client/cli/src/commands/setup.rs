@@ -45,10 +45,12 @@ fn read_words(path: &Path) -> Result<Zeroizing<String>, Failure> {
     if path == Path::new("-") {
         return read_stdin();
     }
-    std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
-        let message = format!("cannot read {}: {error}", path.display());
-        Failure::new(Exit::Usage, "unreadable_input", message)
-    })
+    std::fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(|error| {
+            let message = format!("cannot read {}: {error}", path.display());
+            Failure::new(Exit::Usage, "unreadable_input", message)
+        })
 }
 
 pub async fn join(arguments: &Arguments, invite: &str) -> Result<Json, Failure> {

@@ -40,10 +40,10 @@ pub async fn run(
         fee: price.fee,
     };
     let operation = wallet.start("preparing the withdrawal", withdraw).await?;
-    let view = if command.no_wait {
-        wallet.client().operation(operation)?
-    } else {
+    let view = if command.wait || !command.no_wait {
         wallet.end(operation, command.patience.or_usual()).await?
+    } else {
+        wallet.client().operation(operation)?
     };
     wallet.close().await?;
     Ok(json!(view))
