@@ -187,7 +187,8 @@ async fn carry(near: TcpStream, target: String, latency: Duration, cut: channel:
     let there = copy(near.clone(), far.clone());
     let back = copy(far.clone(), near.clone());
     let both = futures::future::join(there, back);
-    if let Either::Right(_) = select(both.boxed(), cut.recv().boxed()).await {
+    // The cut is looked at first, so that nothing passes after it.
+    if let Either::Left(_) = select(cut.recv().boxed(), both.boxed()).await {
         // Keeps the sockets open.
         pending::<()>().await;
     }
