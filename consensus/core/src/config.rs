@@ -134,13 +134,14 @@ impl fmt::Display for InviteCode {
     }
 }
 
-/// Bech32m without its limit of length: the checksum still finds typing errors.
+/// Bech32m without its limit of length: the checksum still finds typing errors. No limit at all, since an invite that came as
+/// a part of something else must not panic when it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bech32mLong {}
 
 impl bech32::Checksum for Bech32mLong {
     type MidstateRepr = <Bech32m as bech32::Checksum>::MidstateRepr;
-    const CODE_LENGTH: usize = limits::MAX_INVITE_CHARS;
+    const CODE_LENGTH: usize = usize::MAX;
     const CHECKSUM_LENGTH: usize = Bech32m::CHECKSUM_LENGTH;
     const GENERATOR_SH: [Self::MidstateRepr; 5] = Bech32m::GENERATOR_SH;
     const TARGET_RESIDUE: Self::MidstateRepr = Bech32m::TARGET_RESIDUE;
@@ -168,6 +169,9 @@ impl FromStr for InviteCode {
 
     fn from_str(text: &str) -> Result<Self, ParseInviteError> {
         let damaged = |error: &dyn fmt::Display| ParseInviteError::Checksum(error.to_string());
+        if text.trim().len() > limits::MAX_INVITE_CHARS {
+            return Err(damaged(&"it is too long"));
+        }
         let parsed = bech32::primitives::decode::CheckedHrpstring::new::<Bech32mLong>(text.trim())
             .map_err(|error| damaged(&error))?;
         if parsed.hrp() != INVITE_HRP {
@@ -220,6 +224,12 @@ mod tests {
             other.parse::<InviteCode>(),
             Err(ParseInviteError::OtherKind("bc".into()))
         );
+        let mut long = invite();
+        long.apis.insert(PeerId(9), "x".repeat(7_000));
+        assert!(matches!(
+            long.to_string().parse::<InviteCode>(),
+            Err(ParseInviteError::Checksum(_))
+        ));
         let nobody = InviteCode {
             apis: BTreeMap::new(),
             ..invite()

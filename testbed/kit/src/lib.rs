@@ -6,7 +6,7 @@ mod genesis;
 pub mod play;
 pub mod sequencer;
 
-pub use genesis::genesis;
+pub use genesis::{genesis, identities};
 pub use rand;
 pub use rand_chacha::ChaCha20Rng;
 pub use sequencer::Sequencer;

@@ -1,0 +1,34 @@
+//! Bodies of requests and answers in JSON.
+
+use guildmint_core::{
+    api::{AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer},
+    module::Query,
+    Certificate, GenesisConfig, Transaction,
+};
+use guildmint_mint::{DenominationTotals, MintOutcome, SpentAnswer};
+use guildmint_wallet::{
+    ChainAnswer, CoinsAnswer, PegOutQuote, PegOutStatus, PegOutsAnswer,
+};
+
+use crate::canonical::json;
+
+/// Any of them may be expected where these bytes come.
+pub fn target(bytes: &[u8]) {
+    json::<TransactionAnswer>(bytes);
+    json::<ConfigAnswer>(bytes);
+    json::<StatusAnswer>(bytes);
+    json::<AuditAnswer>(bytes);
+    json::<Problem>(bytes);
+    json::<Transaction>(bytes);
+    json::<GenesisConfig>(bytes);
+    json::<Certificate>(bytes);
+    json::<Query>(bytes);
+    json::<MintOutcome>(bytes);
+    json::<SpentAnswer>(bytes);
+    json::<Vec<DenominationTotals>>(bytes);
+    json::<ChainAnswer>(bytes);
+    json::<CoinsAnswer>(bytes);
+    json::<PegOutQuote>(bytes);
+    json::<PegOutStatus>(bytes);
+    json::<PegOutsAnswer>(bytes);
+}
