@@ -119,7 +119,10 @@ pub async fn run(registry: Registry, config: Config) -> Result<(), RunError> {
         Either::Left(_) => None,
         Either::Right((error, _)) => Some(error),
     };
-    tracing::info!("stopping");
+    match &failure {
+        None => tracing::info!("stopping"),
+        Some(error) => tracing::error!(%error, "stopping: the database cannot be relied on"),
+    }
     let stopped = guardian.stop().await;
     match failure {
         Some(error) => Err(error.into()),
@@ -304,14 +307,8 @@ async fn listen(mut events: Events, inputs: Sender<Input>) {
     while let Some(event) = events.recv().await {
         let event = match event {
             NetworkEvent::Message { from, bytes } => Event::Peer { from, bytes },
-            NetworkEvent::Connected(peer) => {
-                tracing::info!(guardian = peer.0, "connected");
-                Event::Connected(peer)
-            }
-            NetworkEvent::Disconnected(peer) => {
-                tracing::info!(guardian = peer.0, "disconnected");
-                continue;
-            }
+            NetworkEvent::Connected(peer) => Event::Connected(peer),
+            // The node hears of it by what it does not hear.
             _ => continue,
         };
         if inputs.send(Input::Event(event)).await.is_err() {

@@ -1,6 +1,9 @@
 //! The guardian's program.
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
 
 use guildmintd::{
     cli::{Command, ConfigCommand, Options},
@@ -56,6 +59,7 @@ fn start_logs(settings: &Settings) {
         .with_env_filter(EnvFilter::new(&settings.log))
         // A guardian must not end because nobody reads what it says.
         .log_internal_errors(false)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     match settings.log_format {
         LogFormat::Text => logs.init(),

@@ -8,7 +8,7 @@ use std::{
 
 use async_std::channel::{bounded, Receiver};
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGINT, SIGTERM, SIGXFSZ},
     flag,
     iterator::Signals,
 };
@@ -23,6 +23,8 @@ pub(crate) fn stop_signal() -> io::Result<Receiver<i32>> {
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&armed))?;
         flag::register(signal, Arc::clone(&armed))?;
     }
+    // A write beyond the limit on the size of files shall fail and be reported, not end the process without a word.
+    flag::register(SIGXFSZ, Arc::default())?;
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let (sender, receiver) = bounded(1);
     thread::Builder::new()

@@ -156,6 +156,31 @@ fn what_is_wrong_is_named_with_the_remedy() {
 }
 
 #[test]
+fn a_full_disk_is_named() {
+    let folder = dealt();
+    let directory = folder.path().join("guardian-0");
+    let limited = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -f 8; exec \"$0\" \"$@\"",
+            env!("CARGO_BIN_EXE_guildmintd"),
+            "run",
+        ])
+        .arg("--data-dir")
+        .arg(&directory)
+        .arg("--password-file")
+        .arg(folder.path().join("password"))
+        .output()
+        .unwrap();
+    let (code, message) = error(&limited);
+    assert_eq!(code, Some(1));
+    assert!(
+        message.contains("guardian.sqlite") && message.contains("limits"),
+        "{message}"
+    );
+}
+
+#[test]
 fn shows_where_settings_come_from() {
     let folder = dealt();
     let output = program(&folder.path().join("guardian-0"))
