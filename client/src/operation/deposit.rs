@@ -78,7 +78,7 @@ impl Deposit {
                 self.look_later(desk);
             }
             Happening::Chain(Err(_)) => self.look_later(desk),
-            Happening::Accepted(txid) => self.settle(txid, |amount| ClaimState::Claimed(amount)),
+            Happening::Accepted(txid) => self.settle(txid, ClaimState::Claimed),
             Happening::Rejected(txid, reject) => {
                 self.settle(txid, |_| ClaimState::Refused(reject.clone()));
             }

@@ -208,15 +208,7 @@ impl Fake {
                 "fee_rate_sat_per_kvb": 1000,
                 "module_fee": 0,
             })),
-            ApiRequest::Status => Ok(json!(StatusAnswer {
-                peer,
-                version: "test".into(),
-                committed: None,
-                height: 100,
-                pool: 0,
-                not_ready: None,
-                halted: None,
-            })),
+            ApiRequest::Status => Ok(status_of(peer)),
             ApiRequest::Audit => Ok(json!(AuditAnswer {
                 epoch: None,
                 assets_msat: 0,
@@ -385,4 +377,16 @@ impl Fake {
         self.paid_out.extend(paid);
         Ok(())
     }
+}
+
+fn status_of(peer: PeerId) -> Json {
+    json!(StatusAnswer {
+        peer,
+        version: "test".into(),
+        committed: None,
+        height: 100,
+        pool: 0,
+        not_ready: None,
+        halted: None,
+    })
 }
