@@ -143,7 +143,8 @@ impl WalletConfig {
             min_sat_per_kvb: low,
             max_sat_per_kvb: high,
         } = self.fee_rate_bounds;
-        let spending_sat = (descriptor.input_weight().to_vbytes_ceil() * low).div_ceil(1000);
+        let input_vbytes = descriptor.input_weight().to_vbytes_ceil();
+        let spending_sat = input_vbytes.saturating_mul(low).div_ceil(1000);
         let most = MAX_SANE_SAT_PER_KVB;
         let queue = u64::from(limits::MAX_QUEUE);
         let urls = limits::MAX_ELECTRUM_URLS as u64;

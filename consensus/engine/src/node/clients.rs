@@ -229,8 +229,13 @@ impl Node {
             .modules()
             .filter_map(|(id, module)| Some((module.kind().to_owned(), *audit.get(&id)?)))
             .collect();
-        let assets_msat: u64 = audit.values().map(|audit| audit.assets_msat).sum();
-        let liabilities_msat: u64 = audit.values().map(|audit| audit.liabilities_msat).sum();
+        let sum = |part: fn(&guildmint_core::Audit) -> u64| {
+            audit.values().map(part).fold(0, u64::saturating_add)
+        };
+        let (assets_msat, liabilities_msat) = (
+            sum(|audit| audit.assets_msat),
+            sum(|audit| audit.liabilities_msat),
+        );
         let committed = self.head.map(|head| head.epoch);
         AuditAnswer {
             epoch: committed,

@@ -4,7 +4,9 @@ use guildmint_wallet::WalletConfig;
 
 use crate::canonical::wire;
 
-/// It decodes or it does not.
+/// It decodes and is judged, or it does not.
 pub fn target(bytes: &[u8]) {
-    wire::<WalletConfig>(bytes);
+    if let Some(config) = wire::<WalletConfig>(bytes) {
+        let _ = config.validate(crate::seeds::quorum());
+    }
 }
