@@ -39,7 +39,7 @@ use thiserror::Error;
 use crate::{
     backend::{Handle, Inner},
     checkers,
-    config::Config,
+    config::{Config, Settings},
     metrics::Metrics,
     shell::{Hands, Input, Shell, MAX_INPUTS},
     signals::stop_signal,
@@ -152,7 +152,7 @@ impl Guardian {
         let (stopping, stops) = bounded(1);
         let metrics = Arc::new(Metrics::default());
         let (worlds, sights) = start_worlds(&config, &inputs)?;
-        let handle = Handle(Arc::new(Inner {
+        let inner = Inner {
             inputs: inputs.clone(),
             stopping: stops,
             me: config.me,
@@ -161,14 +161,8 @@ impl Guardian {
             network: network.clone(),
             metrics: Arc::clone(&metrics),
             sights,
-        }));
-        let limits = Limits {
-            stop: STOP_PATIENCE,
-            ..Limits::default()
         };
-        let settings = &config.settings;
-        let api = serve_public(handle.clone(), settings.api_listen, limits.clone()).await?;
-        let admin = serve_admin(handle, settings.admin_listen, limits).await?;
+        let (api, admin) = serve(Handle(Arc::new(inner)), &config.settings).await?;
         let (jobs, store_jobs) = unbounded();
         let worker = store_worker::work(
             Arc::clone(&store),
@@ -239,6 +233,17 @@ impl Guardian {
         self.store.close().await?;
         Ok(())
     }
+}
+
+/// Opens both listeners.
+async fn serve(handle: Handle, settings: &Settings) -> Result<(Serving, Serving), ServeError> {
+    let limits = Limits {
+        stop: STOP_PATIENCE,
+        ..Limits::default()
+    };
+    let api = serve_public(handle.clone(), settings.api_listen, limits.clone()).await?;
+    let admin = serve_admin(handle, settings.admin_listen, limits).await?;
+    Ok((api, admin))
 }
 
 fn start_node(

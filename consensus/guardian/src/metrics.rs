@@ -98,78 +98,46 @@ impl Default for Metrics {
 
 impl Metrics {
     fn register(&mut self) {
+        self.register_state();
+        self.register_work();
+    }
+
+    fn register_state(&mut self) {
         let r = &mut self.registry;
-        r.register(
-            "committed_epochs",
-            "Epochs committed since the federation was founded",
-            self.epochs.clone(),
-        );
-        r.register(
-            "pool_transactions",
-            "Transactions that wait for an epoch",
-            self.pool.clone(),
-        );
-        r.register(
-            "agreed_height",
-            "The agreed clock, in blocks",
-            self.height.clone(),
-        );
-        r.register(
-            "transactions_accepted",
-            "Transactions accepted in committed epochs",
-            self.accepted.clone(),
-        );
-        r.register(
-            "submissions",
-            "Submissions by clients, by what they were answered",
-            self.submissions.clone(),
-        );
-        r.register("faults", "Faults of other guardians", self.faults.clone());
-        r.register(
-            "peer_connected",
-            "Whether a guardian can be reached",
-            self.connected.clone(),
-        );
-        r.register(
-            "peer_round_trip_seconds",
-            "Latest ping of a guardian",
-            self.round_trip.clone(),
-        );
-        r.register(
-            "network_unsent",
-            "Messages that did not go out",
-            self.unsent.clone(),
-        );
-        r.register(
-            "network_unread",
-            "Messages that were dropped unread",
-            self.unread.clone(),
-        );
-        r.register(
-            "network_refused",
-            "Connections from other guardians that failed",
-            self.refused.clone(),
-        );
-        r.register(
-            "http_requests",
-            "Requests of clients, by route",
-            self.requests.clone(),
-        );
-        r.register(
-            "assets_msat",
-            "What the federation owns, by module",
-            self.assets.clone(),
-        );
-        r.register(
-            "liabilities_msat",
-            "What the federation owes, by module",
-            self.liabilities.clone(),
-        );
-        r.register(
-            "store_save_seconds",
-            "How long it takes until changes are durable",
-            self.save_seconds.clone(),
-        );
+        let help = "Epochs committed since the federation was founded";
+        r.register("committed_epochs", help, self.epochs.clone());
+        let help = "Transactions that wait for an epoch";
+        r.register("pool_transactions", help, self.pool.clone());
+        let help = "The agreed clock, in blocks";
+        r.register("agreed_height", help, self.height.clone());
+        let help = "What the federation owns, by module";
+        r.register("assets_msat", help, self.assets.clone());
+        let help = "What the federation owes, by module";
+        r.register("liabilities_msat", help, self.liabilities.clone());
+        let help = "Whether a guardian can be reached";
+        r.register("peer_connected", help, self.connected.clone());
+        let help = "Latest ping of a guardian";
+        r.register("peer_round_trip_seconds", help, self.round_trip.clone());
+    }
+
+    fn register_work(&mut self) {
+        let r = &mut self.registry;
+        let help = "Transactions accepted in committed epochs";
+        r.register("transactions_accepted", help, self.accepted.clone());
+        let help = "Submissions by clients, by what they were answered";
+        r.register("submissions", help, self.submissions.clone());
+        let help = "Requests of clients, by route";
+        r.register("http_requests", help, self.requests.clone());
+        let help = "Faults of other guardians";
+        r.register("faults", help, self.faults.clone());
+        let help = "Messages that did not go out";
+        r.register("network_unsent", help, self.unsent.clone());
+        let help = "Messages that were dropped unread";
+        r.register("network_unread", help, self.unread.clone());
+        let help = "Connections from other guardians that failed";
+        r.register("network_refused", help, self.refused.clone());
+        let help = "How long it takes until changes are durable";
+        r.register("store_save_seconds", help, self.save_seconds.clone());
     }
 
     /// A client asked something.

@@ -1,0 +1,97 @@
+use super::*;
+
+fn sources() -> Sources {
+    Sources {
+        file: LocalFile {
+            api_listen: Some("127.0.0.1:1".into()),
+            electrum: Some(vec!["tcp://a:1".into(), "ssl://b:2".into()]),
+            ..LocalFile::default()
+        },
+        ..Sources::default()
+    }
+}
+
+#[test]
+fn flags_beat_the_environment_beats_the_file_beats_defaults() {
+    let mut sources = sources();
+    let port = |sources: &Sources| Settings::resolve(sources).unwrap().api_listen.port();
+    assert_eq!(port(&Sources::default()), 8174);
+    assert_eq!(port(&sources), 1);
+    let environment = ("GUILDMINT_API_LISTEN".into(), "127.0.0.1:2".into());
+    sources.environment.extend([environment]);
+    assert_eq!(port(&sources), 2);
+    sources.flags.insert("api_listen", "127.0.0.1:3".into());
+    assert_eq!(port(&sources), 3);
+    let explained = Settings::explain(&sources);
+    assert_eq!(
+        explained["api_listen"],
+        json!({"value": "127.0.0.1:3", "source": "flag"})
+    );
+    assert_eq!(explained["electrum"]["source"], "file");
+    assert_eq!(explained["p2p_listen"]["source"], "default");
+}
+
+#[test]
+fn lists_have_commas() {
+    let mut sources = sources();
+    assert_eq!(
+        Settings::resolve(&sources).unwrap().electrum,
+        ["tcp://a:1", "ssl://b:2"]
+    );
+    sources.flags.insert("electrum", "tcp://c:3".into());
+    assert_eq!(Settings::resolve(&sources).unwrap().electrum, ["tcp://c:3"]);
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_source_and_the_remedy() {
+    let wrong = [
+        ("api_listen", "localhost", "an address and a port"),
+        ("p2p_listen", "0.0.0.0:8173", "a multiaddress"),
+        ("electrum", "http://a:1", "tcp://"),
+        ("electrum", "tcp://a", "tcp://"),
+        ("log_format", "xml", "text or json"),
+        ("log", "a=b=c", "levels of detail"),
+        ("database", "oracle", "sqlite"),
+    ];
+    for (name, value, expected) in wrong {
+        let mut sources = sources();
+        sources.flags.insert(name, value.into());
+        let error = Settings::resolve(&sources).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        let variable = format!("GUILDMINT_{}", name.to_uppercase());
+        for part in [name, value, expected, "the command line", &variable] {
+            assert!(text.contains(part), "{part} is not in: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_value_is_named_with_the_remedy() {
+    let error = Sources::default().get(Key::DATA_DIR, |path| Some(path.to_owned()));
+    let text = error.unwrap_err().to_string();
+    for part in [
+        "data_dir",
+        "--data-dir",
+        "GUILDMINT_DATA_DIR",
+        "consensus.toml",
+    ] {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+}
+
+#[test]
+fn the_passphrase_is_the_first_line_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("password");
+    std::fs::write(&path, "correct horse\nbattery").unwrap();
+    let mut sources = Sources::default();
+    sources
+        .flags
+        .insert("password_file", path.display().to_string());
+    assert_eq!(*read_passphrase(&sources).unwrap(), "correct horse");
+    sources.flags.insert("password_file", "/nowhere".into());
+    let error = read_passphrase(&sources).unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    assert!(error.to_string().contains("/nowhere"));
+}
