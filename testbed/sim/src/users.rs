@@ -262,10 +262,10 @@ impl World {
     /// Something for the user's present program.
     fn user_event(&mut self, user: UserId, event: Event) {
         let life = self.users[user.0].life;
-        self.to_user(user, life, event);
+        self.notify_user(user, life, event);
     }
 
-    pub(crate) fn to_user(&mut self, user: UserId, life: u32, event: Event) {
+    pub(crate) fn notify_user(&mut self, user: UserId, life: u32, event: Event) {
         let now = Millis(self.now_ms);
         let one = &mut self.users[user.0];
         let Some(client) = one.client.as_mut().filter(|_| one.life == life) else {
@@ -285,7 +285,7 @@ impl World {
         if one.life == life {
             if let Some((save, changes)) = one.unsynced.pop_front() {
                 one.disk.apply(changes);
-                self.to_user(user, life, Event::Saved { save });
+                self.notify_user(user, life, Event::Saved { save });
             }
         }
     }
@@ -294,7 +294,7 @@ impl World {
         let one = &mut self.users[user.0];
         if one.life == life && one.wake_ms == Some(at_ms) {
             one.wake_ms = None;
-            self.to_user(user, life, Event::Time { now: Millis(at_ms) });
+            self.notify_user(user, life, Event::Time { now: Millis(at_ms) });
         }
     }
 
@@ -398,7 +398,7 @@ impl World {
     pub(crate) fn give_up_on(&mut self, ticket: node::Ticket) {
         if let Some(Asker::User(user, life, request)) = self.asked.remove(&ticket) {
             let result = Err(RequestError::TimedOut(0));
-            self.to_user(user, life, Event::Answer { request, result });
+            self.notify_user(user, life, Event::Answer { request, result });
         }
     }
 

@@ -368,7 +368,7 @@ impl World {
             Delivery::Start(peer) => self.start_now(peer),
             Delivery::ScriptTurn => self.script_turn(),
             Delivery::Look(peer) => self.look(peer),
-            Delivery::ToUser(user, life, event) => self.to_user(user, life, event),
+            Delivery::ToUser(user, life, event) => self.notify_user(user, life, event),
             Delivery::UserSynced(user, life) => self.user_synced(user, life),
             Delivery::WakeUser(user, life, at_ms) => self.wake_user(user, life, at_ms),
             Delivery::GiveUp(ticket) => self.give_up_on(ticket),
