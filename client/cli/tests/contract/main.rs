@@ -300,23 +300,14 @@ fn a_directory_is_used_by_one_process_and_must_be_writable() {
 fn ctrl_c_ends_with_a_document_too() {
     let wallet = joined(&nobody());
     run(wallet.path(), &["deposit", "address"]).good();
+    // An Electrum server that never answers: whoever asks it is in the middle of its work.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("tcp://{}", server.local_addr().unwrap());
     let mut command = program(wallet.path());
-    let arguments = [
-        "--electrum",
-        "tcp://127.0.0.1:9",
-        "deposit",
-        "status",
-        "--wait",
-    ];
-    let pipes = command
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let child = pipes.spawn().unwrap();
-    // It listens to signals before it takes the lock.
-    while block_on(Store::open(wallet.path())).is_ok() {
-        std::thread::yield_now();
-    }
+    let arguments = ["--electrum", &url, "deposit", "status", "--wait"];
+    let pipes = command.args(arguments).stdout(Stdio::piped());
+    let child = pipes.stderr(Stdio::piped()).spawn().unwrap();
+    let _asked = server.accept().unwrap();
     let killed = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status()
