@@ -96,14 +96,19 @@ impl Wallet {
         })
     }
 
-    /// Runs one command.
-    pub fn run(&self, arguments: &[&str]) -> Result<Answer, WalletError> {
+    /// One command, not yet run.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command
             .arg("--data-dir")
             .arg(&self.data_dir)
             .args(arguments);
-        let said = capture(&mut command, LIMIT, &self.stop)?;
+        command
+    }
+
+    /// Runs one command.
+    pub fn run(&self, arguments: &[&str]) -> Result<Answer, WalletError> {
+        let said = capture(&mut self.command(arguments), LIMIT, &self.stop)?;
         let (name, command) = (self.name.clone(), arguments.join(" "));
         if !said.status.success() {
             let answer = format!("{}{}", said.stderr, said.stdout);
@@ -136,6 +141,11 @@ impl Wallet {
 }
 
 impl Answer {
+    /// All of it.
+    pub fn document(&self) -> &Value {
+        &self.document
+    }
+
     /// A member that is text.
     pub fn text(&self, field: &str) -> Result<String, WalletError> {
         self.document[field]
