@@ -90,25 +90,23 @@ impl Town {
             .unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 
-    /// Guardians that are all down become ready only together.
-    pub fn start_together(&self, names: &[&str]) {
+    /// At the same time: guardians that are all down become ready only together.
+    pub fn order_all_guardians(&self, order: Order) {
+        let guardians = self.guardians();
         thread::scope(|scope| {
-            for name in names {
-                scope.spawn(|| self.order(name, Order::Start));
+            for guardian in &guardians {
+                scope.spawn(|| self.order(&guardian.spec.name, order));
             }
         });
     }
 
-    /// electrs ends with bitcoind, if it is not killed before.
-    pub fn chain_loses_power(&self) {
-        for (name, order) in [
-            ("electrs", Order::Kill),
-            ("bitcoind", Order::Kill),
-            ("bitcoind", Order::Start),
-            ("electrs", Order::Start),
-        ] {
-            self.order(name, order);
-        }
+    /// bitcoind and electrs lose power, and are back afterwards.
+    pub fn while_the_chain_is_down(&self, act: impl FnOnce()) {
+        self.order("electrs", Order::Kill);
+        self.order("bitcoind", Order::Kill);
+        act();
+        self.order("bitcoind", Order::Start);
+        self.order("electrs", Order::Start);
     }
 
     pub fn wait(&self, what: &str, mut probe: impl FnMut() -> bool) {
