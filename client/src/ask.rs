@@ -122,7 +122,9 @@ impl Ask {
         let state = match result {
             Ok(json) => (self.reader)(&json).map(Guardian::Said),
             Err(RequestError::Problem(problem))
-                if (400..500).contains(&problem.status) && !problem.retryable =>
+                // 422: understood and refused, if perhaps only for now; whoever asks may ask again.
+                if problem.status == 422
+                    || ((400..500).contains(&problem.status) && !problem.retryable) =>
             {
                 Some(Guardian::Refused(problem))
             }

@@ -54,16 +54,8 @@ impl Inquiry {
         amount_sat: u64,
         federation_fee: Amount,
     ) -> (Self, Question) {
-        let request = ApiRequest::Module {
-            kind: WALLET,
-            path: "peg-out-quote".to_owned(),
-            parameters: [
-                ("address".to_owned(), address),
-                ("amount_sat".to_owned(), amount_sat.to_string()),
-            ]
-            .into(),
-        };
-        (Self::Quote { federation_fee }, (request, Rule::Number, fee))
+        let question = quote(address, amount_sat);
+        (Self::Quote { federation_fee }, question)
     }
 
     pub(crate) fn validation(notes: NotesString) -> (Self, Question) {
@@ -163,6 +155,20 @@ fn validated(
 #[allow(clippy::unnecessary_wraps)]
 fn whole(answer: &Json) -> Option<Json> {
     Some(answer.clone())
+}
+
+/// What a peg-out costs now: the (f + 1)-th highest answer, so that neither liars alone nor one cheap guardian decide.
+pub(crate) fn quote(address: String, amount_sat: u64) -> Question {
+    let request = ApiRequest::Module {
+        kind: WALLET,
+        path: "peg-out-quote".to_owned(),
+        parameters: [
+            ("address".to_owned(), address),
+            ("amount_sat".to_owned(), amount_sat.to_string()),
+        ]
+        .into(),
+    };
+    (request, Rule::Number, fee)
 }
 
 fn fee(answer: &Json) -> Option<Json> {

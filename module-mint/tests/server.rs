@@ -22,7 +22,8 @@ fn request(exponent: u8, index: u64) -> NoteRequest {
 
 fn code<T: std::fmt::Debug>(result: Result<T, guildmint_core::module::Reject>) -> String {
     let reject = result.unwrap_err();
-    assert!(!reject.retryable);
+    // A guardian that lags knows fewer notes than there are; all else is final.
+    assert_eq!(reject.retryable, reject.code == "mint_exhausted");
     reject.code
 }
 

@@ -3,6 +3,7 @@
 use guildmint_core::{
     api::TransactionAnswer, api::TransactionStatus, module::Reject, Amount, Item, TxId,
 };
+use guildmint_mint::client::Funding;
 use guildmint_wallet::{PegOut, PegOutState, PegOutStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value as Json};
@@ -12,6 +13,7 @@ use crate::{
     api::ApiRequest,
     ask::{Finding, Rule},
     error::ClientError,
+    inquiry::quote,
     payment::{held, Draft},
 };
 
@@ -24,14 +26,15 @@ pub(crate) struct Withdraw {
     peg_out: PegOut,
     /// What the federation takes besides the miners' fee.
     federation_fee: Amount,
-    txid: TxId,
     state: State,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum State {
-    Submitted,
-    Accepted,
+    /// Nothing has left the wallet: an offer that would be refused is not made at all. A signed offer cannot be taken back.
+    Checking,
+    Submitted(TxId),
+    Accepted(TxId),
     Broadcast(bitcoin::Txid),
     Failed(Reject),
 }
@@ -61,58 +64,110 @@ impl Withdraw {
         fee: Amount,
         desk: &mut Desk<'_>,
     ) -> Result<Self, ClientError> {
-        let peg_out = peg_out(address, amount, fee, desk)?;
+        let withdraw = Self {
+            peg_out: peg_out(address, amount, fee, desk)?,
+            federation_fee: Amount::ZERO,
+            state: State::Checking,
+        };
+        // What is wrong already is told at once.
+        withdraw.funding(desk)?;
+        withdraw.check(desk);
+        Ok(withdraw)
+    }
+
+    /// Which notes are spent and which come back.
+    fn funding(&self, desk: &Desk<'_>) -> Result<Funding, ClientError> {
         let tariff = desk.federation.mint.tariff();
         let module_fee = desk.federation.wallet.config().peg_out_fee;
-        let total = peg_out.total().ok();
+        let total = self.peg_out.total().ok();
         let need = total.and_then(|total| total.checked_add(module_fee));
-        let need = need.ok_or(ClientError::CannotBalance(amount))?;
-        let funding = tariff.fund(&held(desk.rows), need)?;
+        let need = need.ok_or(ClientError::CannotBalance(Amount::MAX))?;
+        Ok(tariff.fund(&held(desk.rows), need)?)
+    }
+
+    fn check(&self, desk: &mut Desk<'_>) {
+        let (request, rule, reader) = quote(self.peg_out.address.clone(), self.peg_out.amount_sat);
+        desk.ask(request, rule, reader);
+    }
+
+    /// The quote is known: pays, or fails with nothing lost.
+    fn quoted(&mut self, quote_sat: u64, desk: &mut Desk<'_>) -> State {
+        if self.peg_out.fee_sat < quote_sat {
+            let message = format!(
+                "the fee is {} sat, but the guardians ask for {quote_sat} sat",
+                self.peg_out.fee_sat
+            );
+            return State::Failed(Reject::permanent("fee_too_low", message));
+        }
+        match self.pay(desk) {
+            Ok(txid) => State::Submitted(txid),
+            Err(error) => State::Failed(Reject::permanent("not_paid", error)),
+        }
+    }
+
+    fn pay(&mut self, desk: &mut Desk<'_>) -> Result<TxId, ClientError> {
+        let funding = self.funding(desk)?;
         let spent = Amount::sum(funding.spend.iter().map(|value| value.amount()));
         let change = Amount::sum(funding.change.iter().map(|value| value.amount()));
+        let total = self.peg_out.total().ok();
         let federation_fee = spent
             .and_then(|spent| spent.checked_sub(change?)?.checked_sub(total?))
-            .unwrap_or(module_fee);
+            .unwrap_or(desk.federation.wallet.config().peg_out_fee);
         // First of the outputs: `status` looks for it there.
         let txid = desk.pay(Draft {
             spend: funding.spend,
-            outputs: vec![Item::new(desk.federation.wallet_module, &peg_out)],
+            outputs: vec![Item::new(desk.federation.wallet_module, &self.peg_out)],
             issue: funding.change,
             ..Draft::default()
         })?;
-        Ok(Self {
-            peg_out,
-            federation_fee,
-            txid,
-            state: State::Submitted,
-        })
+        self.federation_fee = federation_fee;
+        Ok(txid)
     }
 
     pub(super) fn step(mut self, happening: Happening, desk: &mut Desk<'_>) -> Self {
-        self.state = match (self.state, happening) {
-            (State::Submitted, Happening::Accepted(settled)) if settled == self.txid => {
-                desk.wake_after_ms(FOLLOW_MS);
-                State::Accepted
+        self.state = match (self.state.clone(), happening) {
+            (State::Checking, Happening::Resume | Happening::Time) => {
+                self.check(desk);
+                State::Checking
             }
-            (State::Submitted, Happening::Rejected(settled, reject)) if settled == self.txid => {
+            (State::Checking, Happening::Found(finding)) => match finding {
+                Finding::Fact(Json::Number(quote)) => {
+                    self.quoted(quote.as_u64().unwrap_or(u64::MAX), desk)
+                }
+                // Nothing has left the wallet, so nothing need be waited for.
+                Finding::Refused(problem) => State::Failed(Reject {
+                    code: problem.code,
+                    message: problem.detail,
+                    retryable: problem.retryable,
+                }),
+                _ => {
+                    desk.wake_after_ms(FOLLOW_MS);
+                    State::Checking
+                }
+            },
+            (State::Submitted(txid), Happening::Accepted(settled)) if settled == txid => {
+                desk.wake_after_ms(FOLLOW_MS);
+                State::Accepted(txid)
+            }
+            (State::Submitted(txid), Happening::Rejected(settled, reject)) if settled == txid => {
                 State::Failed(reject)
             }
-            (State::Accepted, Happening::Resume | Happening::Time) => {
-                let (txid, wait_seconds) = (self.txid, 0);
+            (State::Accepted(txid), Happening::Resume | Happening::Time) => {
+                let wait_seconds = 0;
                 desk.ask(
                     ApiRequest::Transaction { txid, wait_seconds },
                     Rule::Same,
                     sent,
                 );
-                State::Accepted
+                State::Accepted(txid)
             }
-            (State::Accepted, Happening::Found(finding)) => match finding {
-                Finding::Fact(fact) => match serde_json::from_value(fact) {
-                    Ok(txid) => State::Broadcast(txid),
-                    Err(_) => follow(desk),
-                },
-                _ => follow(desk),
-            },
+            (State::Accepted(txid), Happening::Found(finding)) => {
+                let sent = match finding {
+                    Finding::Fact(fact) => serde_json::from_value(fact).ok(),
+                    _ => None,
+                };
+                sent.map_or_else(|| follow(txid, desk), State::Broadcast)
+            }
             (state, _) => state,
         };
         self
@@ -134,8 +189,9 @@ impl Withdraw {
             "txid": null,
         });
         let (state, phase) = match &self.state {
-            State::Submitted => ("submitted", Phase::Pending),
-            State::Accepted => ("accepted", Phase::Pending),
+            State::Checking => ("checking", Phase::Pending),
+            State::Submitted(_) => ("submitted", Phase::Pending),
+            State::Accepted(_) => ("accepted", Phase::Pending),
             State::Broadcast(txid) => {
                 details["txid"] = Json::from(txid.to_string());
                 ("broadcast", Phase::Done)
@@ -154,9 +210,9 @@ impl Withdraw {
     }
 }
 
-fn follow(desk: &mut Desk<'_>) -> State {
+fn follow(txid: TxId, desk: &mut Desk<'_>) -> State {
     desk.wake_after_ms(FOLLOW_MS);
-    State::Accepted
+    State::Accepted(txid)
 }
 
 /// The bitcoin transaction, once it is on the network.

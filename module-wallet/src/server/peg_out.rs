@@ -48,7 +48,7 @@ impl Wallet {
         let mut worth: Vec<u64> = coins.map(|(_, coin)| coin.amount_sat).collect();
         let insufficient = || {
             let message = "the federation's coins do not suffice for this amount at this fee rate";
-            Reject::permanent("insufficient_coins", message)
+            Reject::retryable("insufficient_coins", message)
         };
         // Those that wait take their coins first. Without this, many peg-outs of one epoch would all count on the
         // largest coin, and the last of them would have paid too little for the small ones that are left to it.
@@ -100,8 +100,8 @@ impl Wallet {
                 "the fee is {} sat; it must be at least {} sat, at {} sat/kvB",
                 output.fee_sat, quote.fee_sat, quote.fee_rate_sat_per_kvb
             );
-            // The rate may fall again, but an owner who is refused wants a new quote now, not the old offer some day.
-            return Err(Reject::permanent("fee_too_low", message));
+            // The rate may fall again, and whoever has the signed offer may then have it accepted: it is not off the table.
+            return Err(Reject::retryable("fee_too_low", message));
         }
         let fee = self.config.peg_out_fee;
         let after = totals.enqueue(output.amount_sat.saturating_add(output.fee_sat), fee)?;

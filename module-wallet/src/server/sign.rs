@@ -90,9 +90,12 @@ impl Wallet {
         if version.signed || view.contains(&row) {
             return Ok(());
         }
+        if slot.inputs.len() != given.signatures.len() {
+            return Err("signs not all inputs of a transaction");
+        }
         let to_sign = self.to_sign(&slot.inputs, version).unwrap_or_default();
         if to_sign.len() != given.signatures.len() {
-            return Err("signs not all inputs of a transaction");
+            return Err("signs a transaction that cannot be signed");
         }
         let right = to_sign
             .iter()

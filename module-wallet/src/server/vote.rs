@@ -1,5 +1,7 @@
 //! What this guardian sees, says, and hears from the others (SPEC WAL-4, WAL-5, EPO-7).
 
+use std::collections::BTreeSet;
+
 use bitcoin::BlockHash;
 use guildmint_core::{ledger::View, module::Fault, PeerId};
 
@@ -133,7 +135,7 @@ impl Wallet {
         let mut faults = Vec::new();
         let mut counted = Vec::new();
         for (peer, vote) in votes {
-            match self.count_chain(view, *peer, vote) {
+            match check_size(vote).and_then(|()| self.count_chain(view, *peer, vote)) {
                 Ok(()) => counted.push((*peer, vote)),
                 Err(kind) => faults.push(fault(*peer, kind)),
             }
@@ -155,6 +157,20 @@ impl Wallet {
         }
         faults
     }
+}
+
+/// ⚠ Each signature and each confirmation costs everybody work, whether it is right or not.
+fn check_size(vote: &Vote) -> Result<(), &'static str> {
+    let signed: BTreeSet<_> = vote.signatures.iter().map(|one| one.txid).collect();
+    if vote.signatures.len() > limits::MAX_OPEN_SLOTS || signed.len() < vote.signatures.len() {
+        return Err("signs too much, or one transaction twice");
+    }
+    let confirmed: BTreeSet<_> = vote.confirmations.iter().map(|one| one.txid).collect();
+    let many = vote.confirmations.len();
+    if many > limits::MAX_CONFIRMATIONS || confirmed.len() < many {
+        return Err("confirms too much, or one transaction twice");
+    }
+    Ok(())
 }
 
 fn fault(peer: PeerId, kind: &str) -> Fault {

@@ -41,7 +41,7 @@ fn a_fee_below_the_quote_is_refused_and_the_quote_is_named() {
     let reject = world.submit(peg_out.clone()).unwrap_err();
     assert_eq!(
         (reject.code.as_str(), reject.retryable),
-        ("fee_too_low", false)
+        ("fee_too_low", true)
     );
     assert!(reject
         .message
@@ -67,7 +67,7 @@ fn what_cannot_be_paid_is_refused() {
     refuse("nowhere", 1_200, "bad_address", false);
     refuse(&address(1), 293, "dust", false);
     refuse(&address(1), u64::MAX, "too_much", false);
-    refuse(&address(1), 60_000, "insufficient_coins", false);
+    refuse(&address(1), 60_000, "insufficient_coins", true);
     assert_eq!(world.notes_msat, 50_000_000);
 }
 
@@ -207,7 +207,7 @@ fn a_fee_spike_makes_peg_outs_wait_and_nothing_else() {
     let reject = world.submit(cheap.clone()).unwrap_err();
     assert_eq!(
         (reject.code.as_str(), reject.retryable),
-        ("fee_too_low", false)
+        ("fee_too_low", true)
     );
     world.set_fee_rate(1_000);
     world.settle_down();

@@ -65,6 +65,16 @@ impl World {
         txid
     }
 
+    /// Somebody submits a transaction to some guardians only, once.
+    pub fn submit_to(&mut self, peers: &[PeerId], transaction: Transaction) {
+        let txid = self.txid(&transaction);
+        for peer in peers {
+            let request = Request::Submit(transaction.encode());
+            self.ask(*peer, Asker::Script(txid), request);
+        }
+        self.run(100);
+    }
+
     /// Clients no longer want what is not accepted yet.
     pub fn give_up(&mut self) {
         self.script.wanted.clear();

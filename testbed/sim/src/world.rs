@@ -218,6 +218,29 @@ impl World {
         }
     }
 
+    /// One guardian loses power with nothing of what it was about to say said, and is back at once.
+    pub fn blink(&mut self, peer: PeerId) {
+        // All that it asked its disk for is on it; what waited for that is lost.
+        self.guardians[usize::from(peer.0)].crash(usize::MAX);
+        self.start_now(peer);
+    }
+
+    /// Lets time pass until a guardian has begun to commit its next epoch.
+    ///
+    /// # Panics
+    /// If that takes longer than `patience_ms`.
+    pub fn run_until_one_commits(&mut self, peer: PeerId, patience_ms: u64) {
+        let head = |world: &Self| {
+            let node = world.guardians[usize::from(peer.0)].node.as_ref();
+            node.and_then(guildmint_engine::Node::head)
+        };
+        let (before, deadline_ms) = (head(self), self.now_ms + patience_ms);
+        while head(self) == before {
+            assert!(self.now_ms < deadline_ms, "nothing committed");
+            self.run(1);
+        }
+    }
+
     /// All contributions of the liar are this from now on.
     pub fn liar_contributes(&mut self, contribution: Contribution) {
         self.smuggled = Some(contribution);

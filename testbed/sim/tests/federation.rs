@@ -195,6 +195,48 @@ fn votes_that_nobody_asked_for_are_named_and_not_counted() {
     );
 }
 
+/// Two copies of one transaction that differ in a signature: which of them is stored must not depend on which of them a
+/// guardian had in its pool.
+#[test]
+fn two_copies_in_one_contribution_fork_nobody() {
+    let secp = secp256k1::SECP256K1;
+    let owner = secp256k1::Keypair::from_seckey_slice(secp, &[7; 32]).unwrap();
+    let amount = Amount::from_sat(5).unwrap();
+    for seed in 0..10 {
+        let faults = Faults::default().with_a_liar();
+        let mut world = World::new(Setup::guardians(4).with(faults), seed);
+        world.run(1_000);
+        let mint = Mint {
+            name: 1,
+            amount,
+            key: Some(owner.x_only_public_key().0),
+            honest: true,
+        };
+        let padding = Vec::new();
+        let mut copy = Transaction {
+            inputs: vec![Item::new(play::MODULE, &mint)],
+            outputs: vec![Item::new(play::MODULE, &Burn { amount, padding })],
+            signatures: vec![None],
+        };
+        let message = secp256k1::Message::from_digest(world.txid(&copy).0);
+        copy.signatures = vec![Some(secp.sign_schnorr_no_aux_rand(&message, &owner))];
+        let mut other = copy.clone();
+        let another = secp.sign_schnorr_with_aux_rand(&message, &owner, &[9; 32]);
+        other.signatures = vec![Some(another)];
+        assert_ne!(copy, other);
+        world.liar_contributes(Contribution {
+            transactions: vec![copy, other.clone()],
+            ..Contribution::default()
+        });
+        // The second copy waits in the pools of two guardians when the liar's contribution arrives.
+        world.submit_to(&[PeerId(0), PeerId(1)], other);
+        world.submit_play(2, 1_000);
+        world.run(20_000);
+        world.give_up();
+        world.run_until_settled(MINUTE_MS);
+    }
+}
+
 /// SPEC TX-5: the signatures are not part of the id, so a copy with wrong ones must not spoil the good one.
 #[test]
 fn a_copy_with_a_wrong_signature_makes_no_verdict() {
@@ -264,6 +306,23 @@ fn all_guardians_lose_power_at_once_again_and_again() {
         }
         world.run_until_settled(MINUTE_MS);
         assert_eq!(world.accepted(), 6, "seed {seed}");
+    }
+}
+
+/// EPO-5: with one guardian gone for good, all others are needed, and any of them may lose power right after it committed.
+#[test]
+fn what_a_guardian_said_last_survives_its_commit() {
+    for seed in 0..60 {
+        let mut world = World::new(Setup::guardians(4), seed);
+        world.run(1_000);
+        world.stop(PeerId(3));
+        for name in 0..4 {
+            world.submit_play(name, 1_000);
+            world.run_until_one_commits(PeerId(0), MINUTE_MS);
+            world.blink(PeerId(0));
+        }
+        world.run_until_settled(MINUTE_MS);
+        assert_eq!(world.accepted(), 4, "seed {seed}");
     }
 }
 

@@ -11,6 +11,7 @@ use super::super::{receive::exchange, Desk, Happening};
 use crate::{
     api::ApiRequest,
     ask::{Finding, Rule},
+    error::ClientError,
 };
 
 /// How long to wait after guardians could not be asked, or the receiver was quicker.
@@ -120,8 +121,12 @@ impl Reclaim {
         if count > 0 {
             match exchange(&self.notes, desk) {
                 Ok((txid, amount)) => self.exchange = Some((txid, count as u64, amount)),
-                // Not worth the fee for taking them back.
-                Err(_) => self.notes.clear(),
+                Err(ClientError::TooLittle(_)) => self.notes.clear(),
+                // This is the only copy of the notes: they stay until they can be taken back.
+                Err(_) => {
+                    self.notes.extend(rest);
+                    return desk.wake_after_ms(RETRY_MS);
+                }
             }
         }
         self.notes.extend(rest);

@@ -1,6 +1,9 @@
 //! Epochs from contribution to commit.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use guildmint_core::{
     ledger::{Key, Ledger, Row, Scope, Space},
@@ -122,13 +125,13 @@ impl Node {
 
     /// The same for one that was read from the log.
     pub(super) fn replay_payload(&mut self, payload: &Payload) {
-        if payload.author == self.me() {
-            self.contributed_at_ms = Some(self.now_ms);
-        }
         if let Arrival::New(transactions) = self.round.receive(payload) {
             let step = self.round.agree_on(payload);
             self.follow(step);
-            self.check_payload(payload.hash(), transactions);
+            // What is committed needs no check.
+            if self.head.is_none_or(|head| head.epoch < payload.epoch) {
+                self.check_payload(payload.hash(), transactions);
+            }
         }
     }
 
@@ -136,8 +139,13 @@ impl Node {
     fn check_payload(&mut self, payload: PayloadHash, transactions: Vec<Transaction>) {
         let mut known = Vec::new();
         let mut unknown = Vec::new();
+        let mut ids = BTreeSet::new();
         for transaction in transactions {
             let id = self.federation.txid(&transaction);
+            // Two copies may differ in their signatures, and which of them is stored must not depend on who has seen which.
+            if !ids.insert(id) {
+                return self.round.checked(payload, None);
+            }
             match self.pool.checked(id, &transaction) {
                 Some(checked) => known.push(checked.clone()),
                 None => unknown.push(transaction),
@@ -273,7 +281,8 @@ impl Node {
             .disk
             .scan::<Log>()
             .into_iter()
-            .filter(|(Log(epoch, _), _)| *epoch <= result.epoch)
+            // The log of this epoch stays until the next is committed: what others still need of us comes from it after a crash.
+            .filter(|(Log(epoch, _), _)| *epoch < result.epoch)
             .map(|(row, _)| row.key(Scope::engine(Space::Local)))
             .collect();
         self.disk
@@ -287,7 +296,8 @@ impl Node {
 
     fn open_next(&mut self) {
         let open = self.round.epoch.next();
-        self.round = Round::new(&self.coin, self.session(), open);
+        let next = Round::new(&self.coin, self.session(), open);
+        self.previous_round = Some(std::mem::replace(&mut self.round, next));
         self.candidates.clear();
         self.votes = None;
         self.history.advance(open, self.now_ms);

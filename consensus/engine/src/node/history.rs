@@ -12,6 +12,9 @@ use crate::contribution::EffectiveBatch;
 /// How long a guardian that sees others ahead waits for its own agreement before it asks for theirs, in milliseconds.
 const PATIENCE_MS: u64 = 500;
 
+/// How long the next part of a batch may take before everything is asked for again, in milliseconds.
+const CHUNK_PATIENCE_MS: u64 = 15_000;
+
 /// Bytes of one epoch's history that are accepted. An epoch of twenty full contributions has fewer.
 const MAX_BATCH_BYTES: u64 = 32 * 1024 * 1024;
 
@@ -152,7 +155,13 @@ impl History {
     }
 
     /// Takes a part of the open epoch's batch, whose signature was verified.
-    pub(super) fn chunk(&mut self, from: PeerId, chunk: Chunk, open: Epoch) -> Progress {
+    pub(super) fn chunk(
+        &mut self,
+        from: PeerId,
+        chunk: Chunk,
+        open: Epoch,
+        now_ms: u64,
+    ) -> Progress {
         if chunk.result.epoch != open || chunk.total > MAX_BATCH_BYTES {
             return Progress::Useless("history that nobody asked for");
         }
@@ -170,6 +179,8 @@ impl History {
         }
         download.bytes.extend(chunk.bytes);
         if end < chunk.total {
+            // It gets on, however slowly: nobody is asked again from the beginning meanwhile.
+            self.ask_at_ms = Some(now_ms.saturating_add(CHUNK_PATIENCE_MS));
             return Progress::More(end);
         }
         let bytes = self.downloads.remove(&from).map(|download| download.bytes);

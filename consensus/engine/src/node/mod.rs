@@ -24,6 +24,7 @@ use guildmint_core::{
     ledger::{Ledger, Memory, Scope, Space},
     module::{Audit, Fault},
     Epoch, EpochResult, GenesisConfig, IdentityKey, ModuleId, PeerId, SessionId, Transaction, TxId,
+    Wire,
 };
 use guildmint_link::Link;
 use thiserror::Error;
@@ -40,7 +41,7 @@ use disk::Disk;
 use history::{History, GENESIS};
 use pool::Pool;
 use round::{Early, Round};
-use tasks::{CheckFor, Loaded, Task};
+use tasks::{CheckFor, Task};
 
 /// One guardian.
 pub struct Node {
@@ -53,14 +54,16 @@ pub struct Node {
     disk: Disk,
     link: Link,
     round: Round,
+    /// The last committed epoch's, for who is still in it.
+    previous_round: Option<Round>,
     early: Early,
     pool: Pool,
     history: History,
     /// Whole batches from peers that nobody honest has vouched for yet.
-    candidates: Vec<(EpochResult, crate::EffectiveBatch)>,
+    candidates: BTreeMap<PeerId, (EpochResult, crate::EffectiveBatch)>,
     head: Option<EpochResult>,
 
-    tasks: BTreeMap<Ticket, (Task, Loaded)>,
+    tasks: BTreeMap<Ticket, Task>,
     serving: BTreeSet<PeerId>,
     checks: BTreeMap<Ticket, CheckFor>,
     submissions: VecDeque<(Ticket, Transaction)>,
@@ -114,10 +117,11 @@ impl Node {
             out: Vec::new(),
             link: Link::new(me, quorum, open),
             round: Round::new(&coin, session, open),
+            previous_round: None,
             early: Early::default(),
             pool: Pool::new(me, quorum),
             history: History::new(quorum),
-            candidates: Vec::new(),
+            candidates: BTreeMap::new(),
             head,
             tasks: BTreeMap::new(),
             serving: BTreeSet::new(),
@@ -135,6 +139,7 @@ impl Node {
             disk,
         };
         node.replay()?;
+        node.repeat_signature();
         node.restore_pool();
         node.resume_jobs();
         node.proceed();
@@ -217,28 +222,58 @@ impl Node {
         self.genesis().session
     }
 
-    /// Rebuilds the open epoch's agreement from the log: the same inputs in the same order.
+    /// Rebuilds the last committed epoch's agreement and the open one's from the log: the same inputs in the same order. The
+    /// former has nothing left to decide here, but others may lack what we said in it.
     fn replay(&mut self) -> Result<(), StartError> {
         let open = self.round.epoch;
-        for (Log(epoch, _), entry) in self.disk.scan::<Log>() {
-            if epoch != open {
-                continue;
-            }
+        let entries = self.disk.scan::<Log>();
+        if let Some(head) = self.head {
+            let quorum = self.federation.quorum();
+            self.link = Link::new(self.me(), quorum, head.epoch);
+            self.round = Round::new(&self.coin, self.session(), head.epoch);
+            self.replay_epoch(head.epoch, &entries)?;
+            let next = Round::new(&self.coin, self.session(), open);
+            self.previous_round = Some(std::mem::replace(&mut self.round, next));
+            // Said before; kept for who asks.
+            let _ = self.link.flush();
+            let _ = self.link.commit(open);
+        }
+        self.replay_epoch(open, &entries)
+    }
+
+    fn replay_epoch(
+        &mut self,
+        epoch: Epoch,
+        entries: &[(Log, LogEntry)],
+    ) -> Result<(), StartError> {
+        for (_, entry) in entries.iter().filter(|(Log(of, _), _)| *of == epoch) {
             let _ = self.round.next_log_row();
             match entry {
                 LogEntry::Payload(bytes) => {
-                    let payload: Payload =
-                        guildmint_core::Wire::decode(&bytes).map_err(|_| StartError::Damaged)?;
+                    let payload: Payload = Wire::decode(bytes).map_err(|_| StartError::Damaged)?;
                     self.replay_payload(&payload);
                 }
                 LogEntry::Frame(from, frame) => {
-                    self.link.restore(from);
-                    let step = self.round.frame(from, &frame);
+                    self.link.restore(*from);
+                    let step = self.round.frame(*from, frame);
                     self.follow(step);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Says again what may have been cut off: the signature on the last result.
+    fn repeat_signature(&mut self) {
+        if let Some(result) = self.head {
+            let signature = result.sign(self.session(), &self.identity);
+            let (me, open) = (self.me(), self.round.epoch);
+            self.history.sign(me, result, signature, open);
+            self.out.push(Action::Broadcast {
+                topic: Topic::Certificates,
+                bytes: talk::Talk::Signature(result, signature).encode(),
+            });
+        }
     }
 
     /// Has the pooled transactions checked again: what is stored is not proof.

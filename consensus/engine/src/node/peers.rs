@@ -1,6 +1,6 @@
 //! What peers say, and what is said to them.
 
-use guildmint_core::{module::Fault, PeerId, Wire};
+use guildmint_core::{module::Fault, Epoch, PayloadHash, PeerId, Wire};
 
 use super::{
     event::Action,
@@ -22,8 +22,7 @@ impl Node {
             Ok(Talk::Payload(payload)) => self.on_payload(from, payload),
             Ok(Talk::Link(packet)) => self.on_packet(from, packet),
             Ok(Talk::WantPayload(epoch, hash)) => {
-                let payload = self.round.payload(hash).cloned();
-                if let Some(payload) = payload.filter(|_| epoch == self.round.epoch) {
+                if let Some(payload) = self.payload(epoch, hash) {
                     self.send(from, &Talk::Payload(payload));
                 }
             }
@@ -49,6 +48,16 @@ impl Node {
             Ok(Talk::History(chunk)) => self.on_history(from, chunk),
             Err(error) => self.blame(from, format!("message cannot be read: {error}")),
         }
+    }
+
+    /// A payload of the open epoch or of the one before it.
+    fn payload(&self, epoch: Epoch, hash: PayloadHash) -> Option<Payload> {
+        let rounds = [Some(&self.round), self.previous_round.as_ref()];
+        let mut of_epoch = rounds
+            .into_iter()
+            .flatten()
+            .filter(|round| round.epoch == epoch);
+        of_epoch.find_map(|round| round.payload(hash)).cloned()
     }
 
     /// A connection was made: both sides tell where they stand.
@@ -97,12 +106,11 @@ impl Node {
         let open = self.round.epoch;
         let (result, signature) = (chunk.result, chunk.signature);
         self.history.sign(from, result, signature, open);
-        match self.history.chunk(from, chunk, open) {
+        match self.history.chunk(from, chunk, open, self.now_ms) {
             Progress::More(offset) => self.send(from, &Talk::WantHistory(open, offset)),
             Progress::Complete(batch) => {
-                if self.candidates.len() < self.federation.quorum().guardians() {
-                    self.candidates.push((result, *batch));
-                }
+                // One of each peer: a liar cannot take the place of others.
+                self.candidates.insert(from, (result, *batch));
             }
             // An answer that comes late is no fault.
             Progress::Useless(_) if result.epoch < open => {}
@@ -119,9 +127,8 @@ impl Node {
         let Some(vouched) = self.history.vouched(self.round.epoch) else {
             return;
         };
-        let fits = |(result, _): &(guildmint_core::EpochResult, _)| *result == vouched;
-        if let Some(place) = self.candidates.iter().position(fits) {
-            let (result, batch) = self.candidates.swap_remove(place);
+        let mut candidates = std::mem::take(&mut self.candidates).into_values();
+        if let Some((result, batch)) = candidates.find(|(result, _)| *result == vouched) {
             self.adopt(result, batch);
         }
     }

@@ -82,20 +82,19 @@ impl Node {
         if keys.is_empty() {
             self.run(task);
         } else {
-            self.load(task, Loaded::new(), keys);
+            self.load(task, keys);
         }
     }
 
     pub(super) fn on_loaded(&mut self, ticket: Ticket, rows: Vec<(Key, Option<Vec<u8>>)>) {
-        if let Some((task, mut loaded)) = self.tasks.remove(&ticket) {
-            loaded.extend(rows);
-            self.attempt(task, loaded);
+        if let Some(task) = self.tasks.remove(&ticket) {
+            self.attempt(task, rows.into_iter().collect());
         }
     }
 
-    fn load(&mut self, task: Task, loaded: Loaded, keys: BTreeSet<Key>) {
+    fn load(&mut self, task: Task, keys: BTreeSet<Key>) {
         let ticket = self.disk.ticket();
-        self.tasks.insert(ticket, (task, loaded));
+        self.tasks.insert(ticket, task);
         self.out.push(Action::Load { ticket, keys });
     }
 
@@ -118,7 +117,11 @@ impl Node {
         };
         match attempt {
             Ok(()) => {}
-            Err(Obstacle::Missing(keys)) => self.load(task, loaded, keys),
+            Err(Obstacle::Missing(mut keys)) => {
+                // All of them anew: rows from an earlier load may be older than a save that has finished since.
+                keys.extend(loaded.into_keys());
+                self.load(task, keys);
+            }
             Err(Obstacle::Corrupt(key)) => self.halt(format!(
                 "the database is damaged at row {:02x?}; restore this guardian's backup and let it catch up",
                 key.0
