@@ -364,7 +364,10 @@ fn a_wallet_killed_while_it_receives_loses_nothing(town: &Town) {
 
 fn a_wallet_killed_while_it_withdraws_loses_nothing(town: &Town) {
     let (before, _) = town.balances();
-    for moment in moments(10, || drop(town.withdraw(&town.alice, 2_000))) {
+    let withdraw = || {
+        town.withdraw(&town.alice, 2_000);
+    };
+    for moment in moments(10, withdraw) {
         let address = fresh_address().to_string();
         run_and_kill(
             &town.alice,
