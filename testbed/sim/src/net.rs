@@ -13,6 +13,8 @@ pub struct Faults {
     pub duplication: u32,
     /// The longest delay of a message, in milliseconds; messages overtake each other within it.
     pub max_delay_ms: u64,
+    /// A guardian whose disk is slow, and the longest that it takes for one thing, in milliseconds.
+    pub slow_disk: Option<(PeerId, u64)>,
     /// Crashes, spread over the time of the run.
     pub crashes: u32,
     /// How long a crashed guardian stays away at most, in milliseconds.
@@ -33,6 +35,13 @@ impl Faults {
             max_delay_ms: 150,
             ..Self::default()
         }
+    }
+
+    /// Makes a guardian's disk slow.
+    #[must_use]
+    pub fn with_slow_disk(mut self, peer: PeerId, longest_ms: u64) -> Self {
+        self.slow_disk = Some((peer, longest_ms));
+        self
     }
 
     /// Adds crashes.

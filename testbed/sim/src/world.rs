@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use guildmint_client::RequestId;
-use guildmint_core::{ledger::Key, Audit, Epoch, FederationId, GenesisConfig, PeerId, TxId, Wire};
+use guildmint_core::{
+    ledger::{Key, Scope, Space},
+    Audit, Epoch, FederationId, GenesisConfig, PeerId, Row, TxId, Wire,
+};
 use guildmint_engine::{
     node::{inspect, utter, Action, Event, Reply, Request, Said, Ticket},
+    rows::Head,
     Contribution, Payload,
 };
 use guildmint_kit::{
@@ -225,17 +229,20 @@ impl World {
         self.start_now(peer);
     }
 
-    /// Lets time pass until a guardian has begun to commit its next epoch.
+    /// Lets time pass until a guardian's disk is about to finish the save that commits an epoch, or nothing is left to do.
     ///
     /// # Panics
     /// If that takes longer than `patience_ms`.
     pub fn run_until_one_commits(&mut self, peer: PeerId, patience_ms: u64) {
-        let head = |world: &Self| {
-            let node = world.guardians[usize::from(peer.0)].node.as_ref();
-            node.and_then(guildmint_engine::Node::head)
+        let head = Head.key(Scope::engine(Space::Local));
+        let deadline_ms = self.now_ms + patience_ms;
+        let saving = |world: &Self| {
+            let unsynced = &world.guardians[usize::from(peer.0)].unsynced;
+            unsynced
+                .values()
+                .any(|(_, changes)| changes.contains_key(&head))
         };
-        let (before, deadline_ms) = (head(self), self.now_ms + patience_ms);
-        while head(self) == before {
+        while !saving(self) && !self.is_settled() {
             assert!(self.now_ms < deadline_ms, "nothing committed");
             self.run(1);
         }
@@ -505,7 +512,13 @@ impl World {
 
     /// When the disk will have done one thing more.
     fn disk_delay(&mut self, peer: PeerId) -> u64 {
-        let takes_ms = self.rng.gen_range(0..=6);
+        let slow = self
+            .setup
+            .faults
+            .slow_disk
+            .filter(|(slow, _)| *slow == peer);
+        let longest_ms = slow.map_or(6, |(_, longest_ms)| longest_ms);
+        let takes_ms = self.rng.gen_range(0..=longest_ms);
         let guardian = &mut self.guardians[usize::from(peer.0)];
         let done_ms = guardian.disk_free_ms.max(self.now_ms) + takes_ms;
         guardian.disk_free_ms = done_ms;

@@ -15,6 +15,9 @@ use super::Observer;
 /// How often a transaction that is not confirmed is sent again: nodes forget and restart.
 const RESEND: Duration = Duration::from_secs(60);
 
+/// How soon one that no server took is tried again: the servers may just be starting.
+const RETRY: Duration = Duration::from_secs(2);
+
 /// After this many looks everything is told again, lest the module has forgotten something.
 const LOOKS_UNTIL_REPEATED: u32 = 60;
 
@@ -34,7 +37,8 @@ pub(crate) struct ChainObserver {
 
 struct Sending {
     transaction: Vec<u8>,
-    sent: Option<Instant>,
+    /// When it is sent again; at once if nothing is said.
+    again_at: Option<Instant>,
 }
 
 impl ChainObserver {
@@ -62,15 +66,21 @@ impl ChainObserver {
 
     fn send(&mut self) {
         for (txid, sending) in &mut self.unconfirmed {
-            if sending.sent.is_some_and(|at| at.elapsed() < RESEND) {
+            if sending.again_at.is_some_and(|at| at > Instant::now()) {
                 continue;
             }
-            match self.electrum.broadcast(&sending.transaction) {
-                Ok(_) => tracing::info!(%txid, "transaction sent"),
-                // Other guardians send it too: most often it is there already.
-                Err(error) => tracing::debug!(%txid, %error, "transaction not taken"),
-            }
-            sending.sent = Some(Instant::now());
+            let wait = match self.electrum.broadcast(&sending.transaction) {
+                Ok(_) => {
+                    tracing::info!(%txid, "transaction sent");
+                    RESEND
+                }
+                // Refused for now, or no server could be reached.
+                Err(error) => {
+                    tracing::debug!(%txid, %error, "transaction not taken");
+                    RETRY
+                }
+            };
+            sending.again_at = Instant::now().checked_add(wait);
         }
     }
 
@@ -93,7 +103,7 @@ impl Observer for ChainObserver {
             Ok(Job::Broadcast { txid, transaction }) => {
                 let sending = Sending {
                     transaction,
-                    sent: None,
+                    again_at: None,
                 };
                 self.unconfirmed.insert(txid, sending);
             }

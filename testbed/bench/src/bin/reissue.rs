@@ -1,0 +1,126 @@
+//! How long a reissue takes, how many a federation of four does, and what that costs. Run by `cargo testbed bench`, which
+//! starts the federation and stops it.
+//!
+//! A reissue is done when it is accepted and all new notes are combined, verified and stored. Guardians and clients share the
+//! machine.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{bail, Context, Result};
+use async_std::task;
+use cpu_time::ProcessTime;
+use guildmint_bench::{
+    guardians::{Guardians, Spent},
+    wallet::Wallet,
+};
+use structopt::StructOpt;
+
+#[derive(StructOpt)]
+struct Options {
+    /// Reissues one after the other, for the latency.
+    #[structopt(long, default_value = "60")]
+    single: usize,
+    /// Seconds of load for each number of clients.
+    #[structopt(long, default_value = "15")]
+    seconds: u64,
+    /// Seconds of idleness.
+    #[structopt(long, default_value = "60")]
+    idle: u64,
+}
+
+fn main() -> Result<()> {
+    let options = Options::from_args();
+    let directory = std::env::var("GUILDMINT_TESTBED")
+        .context("run this with `cargo testbed bench`, which starts a federation for it")?;
+    task::block_on(run(&options, Path::new(&directory)))
+}
+
+async fn run(options: &Options, directory: &Path) -> Result<()> {
+    let guardians = Guardians::find(directory)?;
+    let folder = tempfile::tempdir()?;
+    let mut wallets = Vec::new();
+    for number in 1..=16 {
+        let path = folder.path().join(number.to_string());
+        wallets.push(Wallet::join(&path, number, &guardians.invite).await?);
+    }
+    guardians.fund(&mut wallets, 100_000).await?;
+    latency(options, &guardians, &mut wallets[0]).await?;
+    for many in [1, 4, 8, 16] {
+        load(options, &guardians, &mut wallets[..many]).await?;
+    }
+    idle(options, &guardians).await
+}
+
+async fn latency(options: &Options, guardians: &Guardians, wallet: &mut Wallet) -> Result<()> {
+    wallet.reissue().await?;
+    let (before, cpu) = (guardians.spent()?, ProcessTime::now());
+    let mut took = Vec::new();
+    let mut notes = 0;
+    for _ in 0..options.single {
+        let begun = Instant::now();
+        notes += wallet.reissue().await?;
+        took.push(begun.elapsed());
+    }
+    took.sort();
+    let at = |percent: usize| took[(took.len() - 1) * percent / 100].as_millis();
+    println!(
+        "latency of a reissue, unloaded: p50 {} ms, p99 {} ms ({} notes in on average)",
+        at(50),
+        at(99),
+        notes / took.len()
+    );
+    report(guardians, &before, cpu.elapsed(), took.len())
+}
+
+async fn load(options: &Options, guardians: &Guardians, wallets: &mut [Wallet]) -> Result<()> {
+    let (before, cpu) = (guardians.spent()?, ProcessTime::now());
+    let begun = Instant::now();
+    let end = begun + Duration::from_secs(options.seconds);
+    let many = wallets.len();
+    let running = wallets.iter_mut().map(|wallet| async move {
+        let mut done = 0;
+        while Instant::now() < end {
+            wallet.reissue().await?;
+            done += 1;
+        }
+        anyhow::Ok(done)
+    });
+    let done: usize = futures::future::try_join_all(running)
+        .await?
+        .into_iter()
+        .sum();
+    let rate = done as f64 / begun.elapsed().as_secs_f64();
+    println!("{many} clients: {rate:.1} reissues/s");
+    report(guardians, &before, cpu.elapsed(), done)
+}
+
+async fn idle(options: &Options, guardians: &Guardians) -> Result<()> {
+    // What the last reissue left to do is done by then.
+    task::sleep(Duration::from_secs(5)).await;
+    let before = guardians.spent()?;
+    task::sleep(Duration::from_secs(options.idle)).await;
+    let spent = guardians.spent()?.since(&before);
+    let cpu = spent.cpu_ms as f64 / (options.idle * 10) as f64;
+    println!(
+        "idle: {cpu:.2} % of a core and {} bytes written per guardian in {} s",
+        spent.written_bytes, options.idle
+    );
+    Ok(())
+}
+
+fn report(guardians: &Guardians, before: &Spent, client: Duration, reissues: usize) -> Result<()> {
+    if reissues == 0 {
+        bail!("no reissue was done");
+    }
+    let spent = guardians.spent()?.since(before);
+    println!(
+        "  per reissue: {:.1} ms of CPU and {} bytes written per guardian, {:.1} ms of CPU of the client",
+        spent.cpu_ms as f64 / reissues as f64,
+        spent.written_bytes / reissues as u64,
+        client.as_secs_f64() * 1_000.0 / reissues as f64,
+    );
+    Ok(())
+}
