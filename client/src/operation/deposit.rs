@@ -161,7 +161,9 @@ impl Deposit {
             ClaimState::Claimed(amount) => Some(*amount),
             _ => None,
         });
-        let paid_sat: u64 = self.claims.values().map(|claim| claim.amount_sat).sum();
+        // A chain source may say anything.
+        let paid = self.claims.values().map(|claim| claim.amount_sat);
+        let paid_sat = paid.fold(0, u64::saturating_add);
         Description {
             kind: "deposit",
             state,

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod adversary;
 mod checks;
 mod guardian;
 mod net;

@@ -8,9 +8,8 @@ use guildmint_core::{
     Audit, Epoch, FederationId, GenesisConfig, PeerId, Row, TxId, Wire,
 };
 use guildmint_engine::{
-    node::{inspect, utter, Action, Event, Reply, Request, Said, Ticket},
+    node::{Action, Event, Reply, Request, Ticket},
     rows::Head,
-    Contribution, Payload,
 };
 use guildmint_kit::{
     chain::FakeChain,
@@ -20,6 +19,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
 use crate::{
+    adversary::Adversary,
     checks::Checks,
     guardian::Guardian,
     outside::Outside,
@@ -72,15 +72,14 @@ pub struct World {
     sequence: u64,
     pub(crate) rng: ChaCha12Rng,
     pub(crate) setup: Setup,
-    guardians: Vec<Guardian>,
+    pub(crate) guardians: Vec<Guardian>,
     checks: Checks,
     pub(crate) next_ticket: u64,
     pub(crate) asked: BTreeMap<Ticket, Asker>,
     pub(crate) script: Script,
     pub(crate) outside: Outside,
     pub(crate) users: Vec<User>,
-    smuggled: Option<Contribution>,
-    withholding: bool,
+    pub(crate) adversary: Adversary,
 }
 
 impl World {
@@ -101,8 +100,7 @@ impl World {
             script: Script::default(),
             outside: Outside::new(setup.guardians, chain, setup.finality_blocks),
             users: Vec::new(),
-            smuggled: None,
-            withholding: false,
+            adversary: Adversary::default(),
             setup,
         };
         for peer in world.peers() {
@@ -177,13 +175,6 @@ impl World {
             .collect()
     }
 
-    /// The Byzantine guardian, if there is one: the last.
-    #[must_use]
-    pub fn liar(&self) -> Option<PeerId> {
-        let last = self.setup.guardians - 1;
-        self.setup.faults.byzantine.then_some(PeerId(last))
-    }
-
     /// Stops a guardian for good, or until [`World::start`].
     pub fn stop(&mut self, peer: PeerId) {
         self.guardians[usize::from(peer.0)].crash(usize::MAX);
@@ -246,16 +237,6 @@ impl World {
             assert!(self.now_ms < deadline_ms, "nothing committed");
             self.run(1);
         }
-    }
-
-    /// All contributions of the liar are this from now on.
-    pub fn liar_contributes(&mut self, contribution: Contribution) {
-        self.smuggled = Some(contribution);
-    }
-
-    /// The liar does all that it should, but never signs the result of an epoch.
-    pub fn liar_withholds_signatures(&mut self) {
-        self.withholding = true;
     }
 
     /// A guardian sees a new height of the outside world.
@@ -548,43 +529,6 @@ impl World {
             };
             self.later(delay_ms, Delivery::ToNode(to, life, event));
         }
-    }
-
-    /// What a Byzantine guardian makes of its own words: some it swallows, some it garbles.
-    fn tamper(&mut self, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
-        match inspect(&bytes) {
-            Said::Signed(_) if self.withholding => return None,
-            Said::Contribution { epoch, author, .. } => {
-                if let Some(contribution) = &self.smuggled {
-                    return Some(self.smuggle(author, epoch, contribution));
-                }
-            }
-            _ => {}
-        }
-        if self.withholding {
-            return Some(bytes);
-        }
-        match self.rng.gen_range(0..10) {
-            0 | 1 => None,
-            2 => {
-                let at = self.rng.gen_range(0..bytes.len());
-                bytes[at] ^= 1 << self.rng.gen_range(0..8);
-                Some(bytes)
-            }
-            3 => {
-                bytes.truncate(self.rng.gen_range(0..bytes.len()));
-                Some(bytes)
-            }
-            _ => Some(bytes),
-        }
-    }
-
-    /// A contribution that no correct node would make, properly signed.
-    fn smuggle(&self, author: PeerId, epoch: Epoch, contribution: &Contribution) -> Vec<u8> {
-        let guardian = &self.guardians[usize::from(author.0)];
-        let session = guardian.federation.genesis().session;
-        let payload = Payload::sign(contribution, author, epoch, session, &guardian.identity);
-        utter(payload)
     }
 
     /// Asks a guardian something; the answer comes to the asker.
