@@ -1,6 +1,6 @@
 use async_std::{
     io::{ReadExt as _, WriteExt as _},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     task::{block_on, spawn},
 };
 use serde_json::json;
@@ -19,9 +19,8 @@ async fn guardian(
         while let Ok((mut socket, _)) = listener.accept().await {
             let (sender, body) = (sender.clone(), body.clone());
             spawn(async move {
-                let mut buffer = vec![0; 4096];
-                while let Ok(count @ 1..) = socket.read(&mut buffer).await {
-                    sender.send(buffer[..count].to_vec()).await.unwrap();
+                while let Some(request) = read_request(&mut socket).await {
+                    sender.send(request).await.unwrap();
                     let head = format!(
                         "HTTP/1.1 {status} x\r\nContent-Length: {}\r\n\r\n",
                         body.len()
@@ -34,6 +33,29 @@ async fn guardian(
         }
     });
     (Guardians::new([(PeerId(0), url)].into()), receiver)
+}
+
+/// One whole request: head and body may come in pieces.
+async fn read_request(socket: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut request = Vec::new();
+    let mut piece = vec![0; 4096];
+    loop {
+        let count = socket
+            .read(&mut piece)
+            .await
+            .ok()
+            .filter(|count| *count > 0)?;
+        request.extend_from_slice(&piece[..count]);
+        let text = String::from_utf8_lossy(&request).to_lowercase();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head.split("content-length: ").nth(1);
+        let length = length.and_then(|rest| rest.lines().next()?.parse().ok());
+        if body.len() >= length.unwrap_or(0) {
+            return Some(request);
+        }
+    }
 }
 
 fn ask(guardians: &Guardians, request: &ApiRequest) -> Result<Json, RequestError> {
