@@ -310,9 +310,9 @@ fn all_guardians_lose_power_at_once_again_and_again() {
     }
 }
 
-/// EPO-5: with one guardian gone for good, all others are needed, and any of them may lose power right after it committed.
+/// With one guardian gone for good all others are needed, and one of them loses power while it saves a commit.
 #[test]
-fn what_a_guardian_said_last_survives_its_commit() {
+fn a_guardian_that_blinks_at_its_commit_stops_nobody_while_another_is_gone() {
     for seed in 0..100 {
         // On a slow disk much of what is said hangs on the save that commits.
         let faults = Faults::default().with_slow_disk(PeerId(0), 100);
