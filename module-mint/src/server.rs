@@ -173,11 +173,11 @@ impl ServerModule for Mint {
     ) -> Result<Redeemed, Reject> {
         let key = nonce_key(&input.nonce)?;
         let (row, totals) = (Spent(input.nonce), Totals(input.denomination));
-        if view.contains(&row) {
-            let message = format!("the note {} has been spent", input.nonce);
-            return Err(Reject::permanent("note_spent", message));
-        }
         let mut counts = view.get(&totals).unwrap_or_default();
+        view.insert(&row, &counts.redeemed).map_err(|_| {
+            let message = format!("the note {} has been spent", input.nonce);
+            Reject::permanent("note_spent", message)
+        })?;
         // More notes than were issued: the key has been stolen or broken. Better to refuse than to pay.
         if counts.redeemed >= counts.issued {
             let message = format!(
@@ -187,7 +187,6 @@ impl ServerModule for Mint {
             // A guardian that lags knows fewer notes than there are, so this may pass.
             return Err(Reject::retryable("mint_exhausted", message));
         }
-        view.put(&row, &counts.redeemed);
         counts.redeemed += 1;
         view.put(&totals, &counts);
         Ok(Redeemed {

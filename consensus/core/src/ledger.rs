@@ -169,6 +169,7 @@ pub struct Ledger<'a> {
     base: &'a dyn Base,
     settled: Changes,
     scratch: Option<Changes>,
+    claimed: BTreeSet<Key>,
     missing: RefCell<BTreeSet<Key>>,
     corrupt: RefCell<Option<Key>>,
 }
@@ -190,6 +191,7 @@ impl<'a> Ledger<'a> {
             base,
             settled: Changes::new(),
             scratch: None,
+            claimed: BTreeSet::new(),
             missing: RefCell::default(),
             corrupt: RefCell::default(),
         }
@@ -198,6 +200,24 @@ impl<'a> Ledger<'a> {
     /// From here on changes can be taken back, until [`Ledger::keep`] or [`Ledger::discard`].
     pub fn begin(&mut self) {
         self.scratch = Some(Changes::new());
+        self.claimed.clear();
+    }
+
+    /// Rows that were [inserted](View::insert) or [removed](View::remove) since [`Ledger::begin`]. Two transactions that
+    /// claim the same row are in conflict: it can be new only once, and gone only once.
+    #[must_use]
+    pub fn claimed(&self) -> &BTreeSet<Key> {
+        &self.claimed
+    }
+
+    /// Whether any row differs from what it was at [`Ledger::begin`].
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        let mut changes = self.scratch.iter().flatten();
+        changes.any(|(key, value)| match self.settled.get(key) {
+            Some(before) => before != value,
+            None => self.base.get(key) != Some(value.as_deref()),
+        })
     }
 
     /// Keeps the changes since [`Ledger::begin`].
@@ -333,12 +353,15 @@ impl<'a> View<'_, 'a> {
             return Err(Occupied);
         }
         self.put(row, value);
+        self.ledger.claimed.insert(row.key(self.scope));
         Ok(())
     }
 
     /// Deletes a row.
     pub fn remove<R: Row>(&mut self, row: &R) {
-        self.ledger.set(row.key(self.scope), None);
+        let key = row.key(self.scope);
+        self.ledger.claimed.insert(key.clone());
+        self.ledger.set(key, None);
     }
 
     /// All rows of a resident table, in the order of their keys.

@@ -28,8 +28,8 @@ pub const MAX_INBOX_BYTES: usize = 4 * 1024 * 1024;
 /// Epochs beyond the open one whose frames are held. Frames of later epochs are dropped and asked for again.
 pub const MAX_EPOCHS_AHEAD: u64 = 3;
 
-/// Bytes of one agreement frame (echo, ready, vote of a binary agreement). A larger one is a fault of its sender.
-pub const MAX_FRAME_BYTES: usize = 4 * 1024;
+/// Bytes of one agreement frame (echo, ready, vote of a binary agreement: 150 at most). A larger one is a fault of its sender.
+pub const MAX_FRAME_BYTES: usize = 256;
 
 /// Bytes of one message between guardians on the wire. The connection that carries a larger one is closed.
 pub const MAX_PACKET_BYTES: usize = 2 * 1024 * 1024;

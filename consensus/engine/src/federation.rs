@@ -1,10 +1,13 @@
 //! A federation as a set of rules: what is valid alone, and what an epoch makes of a batch. Pure; shared by the node, the
 //! workers that check transactions in parallel, and the simulator.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use guildmint_core::{
-    ledger::{Ledger, Scope, Space, View},
+    ledger::{Key, Ledger, Scope, Space, View},
     module::{At, DynModule, Federation as Context, Registry, RegistryError, Reject},
     ConfigError, FederationId, GenesisConfig, ModuleId, PeerId, Quorum, Transaction, TxId,
 };
@@ -106,7 +109,7 @@ impl Federation {
         transaction.id(self.id)
     }
 
-    /// Whether a transaction would be accepted now. Nothing is changed.
+    /// Whether a transaction would be accepted now, and the rows that it claims. Nothing is changed.
     ///
     /// # Errors
     /// Why it would not be. Void if the ledger then lacks rows.
@@ -115,11 +118,11 @@ impl Federation {
         ledger: &mut Ledger<'_>,
         checked: &crate::Checked,
         at: At,
-    ) -> Result<(), Reject> {
+    ) -> Result<BTreeSet<Key>, Reject> {
         ledger.begin();
         let verdict = self.apply(ledger, checked, at);
         ledger.discard();
-        verdict
+        verdict.map(|()| ledger.claimed().clone())
     }
 
     pub(crate) fn view<'v, 'a>(

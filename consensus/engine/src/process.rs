@@ -160,7 +160,8 @@ impl Federation {
             .collect()
     }
 
-    /// Counts votes, and drops from the statements those that did not count.
+    /// Counts votes, and drops from the statements those that did not count. ⚠ Votes that changed no row count for nothing:
+    /// else one guardian could keep all of them busy with nothing, and fill their history with it (SPEC EPO-7).
     fn tally(
         &self,
         ledger: &mut Ledger<'_>,
@@ -189,8 +190,15 @@ impl Federation {
             if votes.is_empty() {
                 continue;
             }
-            let (counted, found) = module.tally(&mut self.view(ledger, id), &votes, at);
+            ledger.begin();
+            let (mut counted, found) = module.tally(&mut self.view(ledger, id), &votes, at);
             faults.extend(found);
+            if ledger.has_changed() {
+                ledger.keep();
+            } else {
+                ledger.discard();
+                counted.clear();
+            }
             for (peer, statement) in statements.iter_mut() {
                 if !counted.contains(peer) {
                     statement.votes.remove(&id);

@@ -41,13 +41,17 @@ impl Wallet {
         proof: &PegInProof,
     ) -> Result<Spent, Reject> {
         let deposit = proof.claim().map_err(|error| reject(&error))?;
+        // First, as it will never change.
+        view.insert(&Claimed(deposit.outpoint), &()).map_err(|_| {
+            let message = format!("the deposit {} was claimed before", deposit.outpoint);
+            Reject::permanent("already_claimed", message)
+        })?;
         self.spendable(view, &deposit)?;
         let amount = Amount::from_sat(deposit.amount_sat)
             .map_err(|error| Reject::permanent("too_much", error))?;
         let fee = self.config.peg_in_fee;
         let totals = totals(view).deposit(deposit.amount_sat, fee)?;
         view.put(&TotalsRow, &totals);
-        view.put(&Claimed(deposit.outpoint), &());
         let coin = Coin {
             amount_sat: deposit.amount_sat,
             tweak: Tweak::from(proof.tweak_key),
@@ -62,11 +66,6 @@ impl Wallet {
     }
 
     fn spendable(&self, view: &View<'_, '_>, deposit: &Deposit) -> Result<(), Reject> {
-        // First, as it will never change.
-        if view.contains(&Claimed(deposit.outpoint)) {
-            let message = format!("the deposit {} was claimed before", deposit.outpoint);
-            return Err(Reject::permanent("already_claimed", message));
-        }
         let agreed = self.agreed(view).height;
         let Some(height) = view.get(&AgreedBlock(deposit.block)) else {
             let message = format!(

@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_full_inbox_drops_what_is_early_but_never_what_is_due() {
         let mut inbox = Inbox::default();
-        let large = vec![vec![1; limits::MAX_FRAME_BYTES]; 700];
+        let large = vec![vec![1; limits::MAX_FRAME_BYTES]; 8_000];
         inbox.take(Epoch(6), 0, large.clone(), false);
         inbox.take(Epoch(7), 0, large, false);
         assert!(inbox.held_bytes() <= limits::MAX_INBOX_BYTES);
@@ -230,8 +230,8 @@ mod tests {
         let due = vec![vec![2; limits::MAX_FRAME_BYTES]; 10];
         assert_eq!(inbox.take(OPEN, 0, due.clone(), true), due);
         // What was dropped is known to be missing once it matters.
-        assert_eq!(inbox.open(Epoch(6), 0).len(), 700);
-        assert!(inbox.open(Epoch(7), 50).len() < 700);
+        assert_eq!(inbox.open(Epoch(6), 0).len(), 8_000);
+        assert!(inbox.open(Epoch(7), 50).len() < 8_000);
         assert_eq!(inbox.due_ms(), Some(50 + GAP_MS));
     }
 

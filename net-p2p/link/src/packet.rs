@@ -7,8 +7,9 @@ use thiserror::Error;
 /// Frames that a guardian sends in one epoch. More are a fault of the sender.
 ///
 /// Twenty guardians need about forty frames each plus a hundred per round of agreement, and the chance that an epoch takes
-/// another round halves with each: no honest guardian comes near. It bounds what a peer can put in our log.
-pub const MAX_FRAMES_PER_EPOCH: u64 = 1 << 16;
+/// another round halves with each: no honest guardian comes near. With [`limits::MAX_FRAME_BYTES`] it bounds what a peer can
+/// put in our memory and our log: two mebibytes in an epoch.
+pub const MAX_FRAMES_PER_EPOCH: u64 = 1 << 13;
 
 /// Entries of [`Status::sent`]: the open epoch, the last committed one, and the one that the receiver is in.
 pub(crate) const MAX_STATUS_EPOCHS: usize = 3;

@@ -345,7 +345,7 @@ fn a_federation_of_one_keeps_no_more_than_two_epochs() {
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![
         0..12u64,
-        (1 << 16) - 3..(1 << 16) + 3u64,
+        MAX_FRAMES_PER_EPOCH - 3..MAX_FRAMES_PER_EPOCH + 3,
         u64::MAX - 3..=u64::MAX
     ]
 }
@@ -355,7 +355,8 @@ fn epoch() -> impl Strategy<Value = Epoch> {
 }
 
 fn packet() -> impl Strategy<Value = Packet> {
-    let sizes = prop_oneof![8 => 1..20usize, 4 => Just(4096), 1 => Just(0), 1 => Just(4097)];
+    let sizes = prop_oneof![8 => 1..20usize, 4 => Just(limits::MAX_FRAME_BYTES), 1 => Just(0),
+        1 => Just(limits::MAX_FRAME_BYTES + 1)];
     let frame = sizes.prop_map(|bytes| vec![0xab; bytes]);
     let frames = prop::collection::vec(frame, 0..40);
     let sent = prop::collection::vec((epoch(), number()), 0..5);

@@ -132,6 +132,13 @@ impl World {
             .collect()
     }
 
+    /// How many transactions wait at a guardian that is up.
+    #[must_use]
+    pub fn pooled(&self, peer: PeerId) -> usize {
+        let node = self.guardians[usize::from(peer.0)].node.as_ref();
+        node.map_or(0, guildmint_engine::Node::pool_size)
+    }
+
     /// The balance sheet, as the first correct guardian that is up has it.
     #[must_use]
     pub fn audit(&self) -> Audit {

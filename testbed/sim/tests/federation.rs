@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use guildmint_core::{limits, Amount, Item, ModuleId, PeerId, Transaction};
+use guildmint_core::{limits, Amount, Item, ModuleId, PeerId, Transaction, Wire};
 use guildmint_engine::{Contribution, Vote};
-use guildmint_kit::play::{self, Burn, Mint};
+use guildmint_kit::play::{self, Burn, Mint, Seen};
 use guildmint_sim::{Faults, Setup, World};
 
 const MINUTE_MS: u64 = 60_000;
@@ -327,6 +327,79 @@ fn a_guardian_that_blinks_at_its_commit_stops_nobody_while_another_is_gone() {
         world.run_until_settled(MINUTE_MS);
         assert_eq!(world.accepted(), 4, "seed {seed}");
     }
+}
+
+/// SPEC EPO-5: what the others still lack of a guardian's last epoch comes from its log, also after a crash.
+#[test]
+fn what_was_lost_on_the_way_is_said_again_after_a_crash_at_commit() {
+    for seed in 0..60 {
+        let mut world = World::new(Setup::guardians(4).with(Faults::lossy(25)), seed);
+        world.run(1_000);
+        // The other three are all needed.
+        world.stop(PeerId(3));
+        for name in 0..4 {
+            world.submit_play(name, 1_000);
+            world.run_until_one_commits(PeerId(0), MINUTE_MS);
+            world.blink(PeerId(0));
+        }
+        world.run_until_settled(2 * MINUTE_MS);
+        assert_eq!(world.accepted(), 4, "seed {seed}");
+    }
+}
+
+/// SPEC EPO-7: an epoch whose only reason is a guardian that has nothing to say is put off, longer and longer.
+#[test]
+fn a_vote_that_changes_nothing_keeps_nobody_busy() {
+    let mut world = World::new(
+        Setup::guardians(4).with(Faults::default().with_a_liar()),
+        13,
+    );
+    let mut contribution = Contribution::default();
+    let votes = &mut contribution.statement.votes;
+    votes.insert(play::MODULE, Vote(Seen(7).encode()));
+    world.liar_contributes(contribution);
+    world.run(1_000);
+    let before = world.committed()[0].map_or(0, |epoch| epoch.0);
+    for height in 0..600 {
+        // Reason enough for the liar, but all it says is what it has said before.
+        world.sees(PeerId(3), 1_000 + height);
+        world.run(1_000);
+    }
+    let epochs = world.committed()[0].map_or(0, |epoch| epoch.0) - before;
+    assert!((1..100).contains(&epochs), "{epochs} epochs in ten minutes");
+}
+
+/// SPEC TX-6: one note is good for one place in the pool.
+#[test]
+fn the_same_money_waits_only_once() {
+    let mut world = World::new(Setup::guardians(4), 14);
+    world.run(1_000);
+    world.stop(PeerId(2));
+    world.stop(PeerId(3));
+    let spend_as = |msat| {
+        let (name, key, honest, padding) = (1, None, true, Vec::new());
+        let amount = Amount::from_msat(msat).unwrap();
+        let mint = Mint {
+            name,
+            amount,
+            key,
+            honest,
+        };
+        Transaction {
+            inputs: vec![Item::new(play::MODULE, &mint)],
+            outputs: vec![Item::new(play::MODULE, &Burn { amount, padding })],
+            signatures: vec![None],
+        }
+    };
+    for msat in 1..50 {
+        world.submit_to(&[PeerId(0), PeerId(1)], spend_as(msat));
+    }
+    assert_eq!(world.pooled(PeerId(0)), 1);
+    world.start(PeerId(2));
+    // What came first is what waits.
+    world.submit(spend_as(1));
+    world.run_until_settled(MINUTE_MS);
+    assert_eq!(world.accepted(), 1);
 }
 
 /// Scenario 25.

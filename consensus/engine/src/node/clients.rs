@@ -1,8 +1,10 @@
 //! What clients ask, and when they are answered.
 
+use std::collections::BTreeSet;
+
 use guildmint_core::{
     api::{AuditAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
-    ledger::Ledger,
+    ledger::{Key, Ledger},
     limits,
     module::Reject,
     DecodeError, Transaction, TxId, Wire,
@@ -11,6 +13,7 @@ use serde_json::Value as Json;
 
 use super::{
     event::{Action, CheckJob, Reply, Request, Ticket},
+    pool::PATIENCE_MS,
     tasks::{CheckFor, Task},
     Node,
 };
@@ -108,11 +111,7 @@ impl Node {
     /// other signatures (SPEC TX-5).
     pub(super) fn submission_checked(&mut self, ticket: Ticket, result: Result<Checked, Reject>) {
         match result {
-            Ok(checked) => {
-                let keys = self.federation.transaction_rows(&checked);
-                let keys = keys.into_iter().filter(|key| !key.is_resident()).collect();
-                self.run_after_loading(Task::DryRun { ticket, checked }, keys);
-            }
+            Ok(checked) => self.dry_run(Some(ticket), checked),
             Err(reject) => {
                 let problem = Problem::new(422, &reject.code, &reject.message, reject.retryable);
                 self.reply(ticket, Reply::Problem(problem));
@@ -120,13 +119,36 @@ impl Node {
         }
     }
 
+    /// Tries a transaction that holds alone on the current state.
+    pub(super) fn dry_run(&mut self, ticket: Option<Ticket>, checked: Checked) {
+        let keys = self.federation.transaction_rows(&checked);
+        let keys = keys.into_iter().filter(|key| !key.is_resident()).collect();
+        self.run_after_loading(Task::DryRun { ticket, checked }, keys);
+    }
+
+    /// A transaction that was in the pool before a restart was tried.
+    pub(super) fn tried_again(&mut self, checked: Checked, verdict: Result<BTreeSet<Key>, Reject>) {
+        let (txid, epoch) = (checked.id(), self.round.epoch);
+        // It has waited long enough.
+        let since_ms = self.now_ms.saturating_sub(PATIENCE_MS);
+        let pooled = verdict.and_then(|claims| self.pool.insert(checked, claims, since_ms, epoch));
+        if pooled.is_err() {
+            self.disk.remove(&Pooled(txid));
+        }
+    }
+
     /// A submitted transaction was tried on the current state.
-    pub(super) fn tried(&mut self, ticket: Ticket, checked: Checked, verdict: Result<(), Reject>) {
+    pub(super) fn tried(
+        &mut self,
+        ticket: Ticket,
+        checked: Checked,
+        verdict: Result<BTreeSet<Key>, Reject>,
+    ) {
         let txid = checked.id();
         let epoch = self.round.epoch;
-        let pooled = verdict.and_then(|()| {
+        let pooled = verdict.and_then(|claims| {
             let transaction = checked.transaction().clone();
-            self.pool.insert(checked, self.now_ms, epoch)?;
+            self.pool.insert(checked, claims, self.now_ms, epoch)?;
             Ok(transaction)
         });
         match pooled {

@@ -19,6 +19,7 @@ use super::{
     Node,
 };
 use crate::{
+    agreement::Message,
     contribution::{Contribution, EffectiveBatch, Payload, Statement, Vote},
     process::{Batch, EpochOutput},
     rows::{Head, LastCertificate, Log, LogEntry, Pooled, Record},
@@ -170,9 +171,13 @@ impl Node {
         });
     }
 
-    /// Takes a frame of a peer's stream: logs it and agrees.
-    pub(super) fn take_frame(&mut self, from: guildmint_core::PeerId, frame: Vec<u8>) {
-        let step = self.round.frame(from, &frame);
+    /// Takes a frame of a peer's stream: logs it and agrees. Of one that cannot be read only its place in the stream is kept.
+    pub(super) fn take_frame(&mut self, from: guildmint_core::PeerId, mut frame: Vec<u8>) {
+        let message = Message::decode(&frame);
+        if message.is_err() {
+            frame.clear();
+        }
+        let step = self.round.frame(from, message);
         let row = self.round.next_log_row();
         self.disk.put(&row, &LogEntry::Frame(from, frame));
         self.follow(step);

@@ -33,6 +33,7 @@ pub use event::{Action, CheckJob, CheckResult, Event, Reply, Request, Ticket, To
 pub use inspect::{inspect, utter, Said};
 
 use crate::{
+    agreement::Message,
     contribution::{Payload, Vote},
     rows::{Head, Log, LogEntry, Pooled},
     Coin, Federation,
@@ -255,7 +256,7 @@ impl Node {
                 }
                 LogEntry::Frame(from, frame) => {
                     self.link.restore(*from);
-                    let step = self.round.frame(*from, frame);
+                    let step = self.round.frame(*from, Message::decode(frame));
                     self.follow(step);
                 }
             }

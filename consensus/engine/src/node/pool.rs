@@ -1,15 +1,15 @@
 //! Transactions that wait for an epoch.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use guildmint_core::{
-    limits, module::Reject, Epoch, PeerId, Quorum, Tagged, Transaction, TxId, Wire,
+    ledger::Key, limits, module::Reject, Epoch, PeerId, Quorum, Tagged, Transaction, TxId, Wire,
 };
 
 use crate::Checked;
 
 /// How long a guardian whose turn it is not waits for one whose turn it is, in milliseconds (SPEC EPO-6).
-const PATIENCE_MS: u64 = 250;
+pub(super) const PATIENCE_MS: u64 = 250;
 
 /// Room for everything in a contribution that is not transactions.
 const RESERVED_BYTES: usize = limits::MAX_CONTRIBUTION_BYTES / 2;
@@ -18,6 +18,8 @@ pub(super) struct Pool {
     me: PeerId,
     quorum: Quorum,
     waiting: BTreeMap<TxId, Entry>,
+    /// Which transaction claims which row.
+    claims: BTreeMap<Key, TxId>,
     bytes: usize,
     rejected: BTreeMap<TxId, Reject>,
     rejected_order: VecDeque<TxId>,
@@ -25,6 +27,7 @@ pub(super) struct Pool {
 
 struct Entry {
     checked: Checked,
+    claims: BTreeSet<Key>,
     bytes: usize,
     since_ms: u64,
     since_epoch: Epoch,
@@ -38,6 +41,7 @@ impl Pool {
             me,
             quorum,
             waiting: BTreeMap::new(),
+            claims: BTreeMap::new(),
             bytes: 0,
             rejected: BTreeMap::new(),
             rejected_order: VecDeque::new(),
@@ -63,16 +67,25 @@ impl Pool {
         self.rejected.get(&id)
     }
 
-    /// Takes a transaction.
+    /// Takes a transaction that claims these rows. ⚠ Of those that claim the same row only one waits here: else a single
+    /// note could fill the pool with transactions of which all but one are in vain.
     ///
     /// # Errors
-    /// If there is no room.
+    /// If there is no room, or another is in its way.
     pub(super) fn insert(
         &mut self,
         checked: Checked,
+        claims: BTreeSet<Key>,
         now_ms: u64,
         epoch: Epoch,
     ) -> Result<(), Reject> {
+        let mut in_the_way = claims.iter().filter_map(|key| self.claims.get(key));
+        if in_the_way.any(|other| *other != checked.id()) {
+            return Err(Reject::retryable(
+                "in_conflict",
+                "another transaction that spends or creates the same is waiting; try again in a moment",
+            ));
+        }
         let bytes = checked.transaction().encode().len();
         if self.bytes + bytes > limits::MAX_POOL_BYTES {
             return Err(Reject::retryable(
@@ -80,8 +93,12 @@ impl Pool {
                 "too many transactions are waiting; try again in a minute",
             ));
         }
+        self.remove(checked.id());
         self.rejected.remove(&checked.id());
+        let claim = claims.iter().map(|key| (key.clone(), checked.id()));
+        self.claims.extend(claim);
         let entry = Entry {
+            claims,
             bytes,
             since_ms: now_ms,
             since_epoch: epoch,
@@ -89,17 +106,20 @@ impl Pool {
             checked,
         };
         self.bytes += bytes;
-        if let Some(before) = self.waiting.insert(entry.checked.id(), entry) {
-            self.bytes -= before.bytes;
-        }
+        self.waiting.insert(entry.checked.id(), entry);
         Ok(())
     }
 
     /// Forgets a transaction that was decided on; returns whether it waited here.
     pub(super) fn remove(&mut self, id: TxId) -> bool {
-        let removed = self.waiting.remove(&id);
-        self.bytes -= removed.as_ref().map_or(0, |entry| entry.bytes);
-        removed.is_some()
+        let Some(entry) = self.waiting.remove(&id) else {
+            return false;
+        };
+        self.bytes -= entry.bytes;
+        for key in &entry.claims {
+            self.claims.remove(key);
+        }
+        true
     }
 
     /// Remembers a rejection for a client that asks again, for as long as there is room.
@@ -191,6 +211,10 @@ mod tests {
         })
     }
 
+    fn free() -> BTreeSet<Key> {
+        BTreeSet::new()
+    }
+
     fn pool(me: u16) -> Pool {
         Pool::new(PeerId(me), Quorum::new(4).unwrap())
     }
@@ -200,14 +224,37 @@ mod tests {
     fn a_full_pool_refuses_and_says_to_come_again() {
         let mut pool = pool(0);
         pool.bytes = limits::MAX_POOL_BYTES - 1_500;
-        assert_eq!(pool.insert(checked(1, false), 0, Epoch(0)), Ok(()));
-        let refused = pool.insert(checked(2, false), 0, Epoch(0)).unwrap_err();
+        assert_eq!(pool.insert(checked(1, false), free(), 0, Epoch(0)), Ok(()));
+        let refused = pool
+            .insert(checked(2, false), free(), 0, Epoch(0))
+            .unwrap_err();
         assert_eq!(
             (refused.code.as_str(), refused.retryable),
             ("pool_full", true)
         );
         assert!(pool.remove(checked(1, false).id()));
-        assert_eq!(pool.insert(checked(2, false), 0, Epoch(0)), Ok(()));
+        assert_eq!(pool.insert(checked(2, false), free(), 0, Epoch(0)), Ok(()));
+    }
+
+    /// SPEC TX-6.
+    #[test]
+    fn of_those_that_spend_one_note_only_one_waits() {
+        let mut pool = pool(0);
+        let note = |byte| Key(vec![byte]);
+        let both = BTreeSet::from([note(1), note(2)]);
+        assert_eq!(pool.insert(checked(1, false), both, 0, Epoch(0)), Ok(()));
+        let late = |pool: &mut Pool| pool.insert(checked(2, false), [note(2)].into(), 0, Epoch(0));
+        let refused = late(&mut pool).unwrap_err();
+        assert_eq!(
+            (refused.code.as_str(), refused.retryable),
+            ("in_conflict", true)
+        );
+        // Again the same is no conflict.
+        let again = pool.insert(checked(1, true), [note(1)].into(), 0, Epoch(0));
+        assert_eq!((again, pool.len()), (Ok(()), 1));
+        assert_eq!(late(&mut pool), Ok(()));
+        assert!(pool.remove(checked(1, false).id()) && pool.remove(checked(2, false).id()));
+        assert!(pool.claims.is_empty() && pool.bytes == 0);
     }
 
     /// SPEC EPO-6.
@@ -219,7 +266,7 @@ mod tests {
             .peers()
             .find(|peer| !turn(transaction.id(), *peer, quorum));
         let mut pool = pool(patient.unwrap().0);
-        pool.insert(transaction, 1_000, Epoch(5)).unwrap();
+        pool.insert(transaction, free(), 1_000, Epoch(5)).unwrap();
         assert!(!pool.is_ripe(1_000 + PATIENCE_MS - 1, Epoch(6)));
         assert!(pool.is_ripe(1_000, Epoch(7)), "one whole epoch has passed");
         assert!(pool.is_ripe(1_000 + PATIENCE_MS, Epoch(5)));
@@ -233,7 +280,7 @@ mod tests {
         let mut pool = pool(0);
         let (one, other) = (checked(1, true), checked(1, false));
         assert_eq!(one.id(), other.id(), "an id covers no signatures");
-        pool.insert(one.clone(), 0, Epoch(0)).unwrap();
+        pool.insert(one.clone(), free(), 0, Epoch(0)).unwrap();
         assert!(pool.checked(one.id(), one.transaction()).is_some());
         assert!(pool.checked(one.id(), other.transaction()).is_none());
     }
@@ -245,7 +292,7 @@ mod tests {
             for salt in 0..8 {
                 let mut transaction = checked(number, false).transaction().clone();
                 transaction.inputs[0].bytes[1] = salt;
-                pool.insert(Checked::unchecked(transaction), 0, Epoch(0))
+                pool.insert(Checked::unchecked(transaction), free(), 0, Epoch(0))
                     .unwrap();
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use guildmint_core::{
-    limits, Epoch, GenesisConfig, PayloadHash, PeerId, SessionId, Transaction, Wire,
+    limits, DecodeError, Epoch, GenesisConfig, PayloadHash, PeerId, SessionId, Transaction, Wire,
 };
 
 use crate::{
@@ -113,9 +113,9 @@ impl Round {
         self.agreement.payload(payload.author, payload.hash())
     }
 
-    /// Takes a frame of a peer.
-    pub(super) fn frame(&mut self, from: PeerId, frame: &[u8]) -> Step {
-        match Message::decode(frame) {
+    /// Takes a frame of a peer, decoded if it can be.
+    pub(super) fn frame(&mut self, from: PeerId, frame: Result<Message, DecodeError>) -> Step {
+        match frame {
             Ok(message) => self.agreement.handle(from, message),
             Err(error) => Step {
                 messages: Vec::new(),

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     contribution::EffectiveBatch,
     process::{Batch, Stop},
-    rows::{Accepted, History, Pooled},
+    rows::{Accepted, History},
     Checked, Federation,
 };
 
@@ -27,8 +27,11 @@ pub(super) type Loaded = BTreeMap<Key, Option<Vec<u8>>>;
 pub(super) enum Task {
     /// Process an epoch and commit it.
     Epoch(EpochTask),
-    /// Try a submitted transaction before it is pooled.
-    DryRun { ticket: Ticket, checked: Checked },
+    /// Try a transaction before it is pooled: one that a client submitted, or one that was in the pool before a restart.
+    DryRun {
+        ticket: Option<Ticket>,
+        checked: Checked,
+    },
     /// Tell a client what became of a transaction.
     Transaction {
         ticket: Ticket,
@@ -154,7 +157,7 @@ impl Node {
 
     fn attempt_dry_run(
         &mut self,
-        ticket: Ticket,
+        ticket: Option<Ticket>,
         checked: &Checked,
         loaded: &Loaded,
     ) -> Result<(), Obstacle> {
@@ -163,7 +166,10 @@ impl Node {
             let at = self.federation.now(ledger, epoch);
             self.federation.dry_run(ledger, checked, at)
         })?;
-        self.tried(ticket, checked.clone(), verdict);
+        match ticket {
+            Some(ticket) => self.tried(ticket, checked.clone(), verdict),
+            None => self.tried_again(checked.clone(), verdict),
+        }
         Ok(())
     }
 
@@ -248,14 +254,8 @@ impl Node {
                 self.round.checked(payload, checked);
             }
             (CheckFor::Pool, CheckResult::Each(results)) => {
-                let epoch = self.round.epoch;
                 for checked in results.into_iter().flatten() {
-                    // What waited before has waited long enough.
-                    let since_ms = self.now_ms.saturating_sub(1_000);
-                    let id = checked.id();
-                    if self.pool.insert(checked, since_ms, epoch).is_err() {
-                        self.disk.remove(&Pooled(id));
-                    }
+                    self.dry_run(None, checked);
                 }
             }
             _ => {}

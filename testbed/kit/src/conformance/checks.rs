@@ -8,7 +8,7 @@ use guildmint_core::{
     module::{At, DynModule, Query, ServerModule},
     OutPoint, PeerId, TxId, Wire,
 };
-use guildmint_engine::{Batch, EffectiveBatch, Statement, Vote};
+use guildmint_engine::{Batch, Statement, Vote};
 use rand::{seq::SliceRandom, Rng};
 use rand_chacha::ChaCha20Rng;
 
@@ -24,7 +24,7 @@ use super::{
 pub fn guardians_agree<S: Subject>() {
     let (mut inputs, mut outputs, mut rejected) = (0, 0, 0);
     tell::<S>(|mut story| {
-        story.finish(|story, turn| nothing_is_said_twice(story, &turn.output.effective));
+        story.finish(|story, turn| nothing_is_said_twice(story, &turn.batch.statements));
         let recorded = &story.world.recorded;
         inputs += recorded.accepted_inputs;
         outputs += recorded.accepted_outputs;
@@ -35,12 +35,12 @@ pub fn guardians_agree<S: Subject>() {
     assert!(rejected > 0, "nothing was ever rejected");
 }
 
-fn nothing_is_said_twice<S: Subject>(story: &Story<S>, effective: &EffectiveBatch) {
+fn nothing_is_said_twice<S: Subject>(story: &Story<S>, said: &Statements) {
     let next = story.statements();
-    for (peer, counted) in &effective.statements {
-        if let Some(vote) = counted.votes.get(&MODULE) {
+    for (peer, statement) in said {
+        if let Some(vote) = statement.votes.get(&MODULE) {
             let again = next[peer].votes.get(&MODULE);
-            assert_ne!(again, Some(vote), "{peer} repeats a vote that was counted");
+            assert_ne!(again, Some(vote), "{peer} repeats a vote");
         }
     }
 }

@@ -29,7 +29,7 @@ impl Guardian {
     pub(super) fn dry_run(&self, checked: &Checked, epoch: Epoch) -> Result<(), Reject> {
         let mut ledger = Ledger::new(&self.rows);
         let at = self.rules.now(&mut ledger, epoch);
-        self.rules.dry_run(&mut ledger, checked, at)
+        self.rules.dry_run(&mut ledger, checked, at).map(|_| ())
     }
 
     pub(super) fn news(&mut self, module: ModuleId, news: &[u8]) -> Result<(), Reject> {
