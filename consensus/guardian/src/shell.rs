@@ -99,23 +99,31 @@ impl Shell {
         self.carry_out(first).await;
         loop {
             // What waits may be what the time is for, so it goes first; but it cannot keep the time from coming.
-            for _ in 0..MAX_INPUTS {
+            let mut events = Vec::new();
+            while events.len() < MAX_INPUTS {
                 let Ok(input) = self.inputs.try_recv() else {
                     break;
                 };
-                if !self.take(input).await? {
-                    return Ok(());
+                match self.event(input)? {
+                    Some(event) => events.push(event),
+                    None => return Ok(()),
                 }
             }
             if self.wake_at_ms.is_some_and(|at_ms| at_ms <= self.now_ms()) {
                 self.wake_at_ms = None;
-                self.tell(Event::Time).await;
+                events.push(Event::Time);
             }
-            if let Some(input) = self.next().await {
-                if !self.take(input).await? {
-                    return Ok(());
+            if events.is_empty() {
+                let Some(input) = self.next().await else {
+                    continue;
+                };
+                match self.event(input)? {
+                    Some(event) => events.push(event),
+                    None => return Ok(()),
                 }
             }
+            let actions = self.node.handle_all(self.now_ms(), events);
+            self.carry_out(actions).await;
         }
     }
 
@@ -133,25 +141,19 @@ impl Shell {
         timeout(wait, input).await.ok()
     }
 
-    /// Whether to go on.
-    async fn take(&mut self, input: Input) -> Result<bool, StoreError> {
+    /// What an input is to the node; none if it is to stop.
+    fn event(&mut self, input: Input) -> Result<Option<Event>, StoreError> {
         match input {
-            Input::Event(event) => self.tell(event).await,
+            Input::Event(event) => Ok(Some(event)),
             Input::Ask { request, reply } => {
                 self.next_ticket += 1;
                 let ticket = Ticket(self.next_ticket);
                 self.replies.insert(ticket, reply);
-                self.tell(Event::Client { ticket, request }).await;
+                Ok(Some(Event::Client { ticket, request }))
             }
-            Input::StoreFailed(error) => return Err(error),
-            Input::Stop => return Ok(false),
+            Input::StoreFailed(error) => Err(error),
+            Input::Stop => Ok(None),
         }
-        Ok(true)
-    }
-
-    async fn tell(&mut self, event: Event) {
-        let actions = self.node.handle(self.now_ms(), event);
-        self.carry_out(actions).await;
     }
 
     async fn carry_out(&mut self, actions: Vec<Action>) {

@@ -53,12 +53,12 @@ impl Guardians {
         })
     }
 
-    /// Gives each wallet so much e-cash, by way of a command-line wallet that pegs it in.
-    pub async fn fund(&self, wallets: &mut [Wallet], sat: u64) -> Result<()> {
+    /// Gives each wallet so much e-cash, by way of a command-line wallet in this folder that pegs it in.
+    pub async fn fund(&self, wallets: &mut [Wallet], sat: u64, folder: &Path) -> Result<()> {
         let state = State::load(&self.directory)?;
         let faucet = network::faucet(&state, &self.directory)?;
         let program = Programs::folder(&Cache::from_env()?).join("guildmint");
-        let banker = Banker::new(&program, &self.directory, "banker", &Stop::default())?;
+        let banker = Banker::new(&program, folder, "banker", &Stop::default())?;
         banker.run(&["init"])?;
         banker.run(&["join", &self.invite.to_string()])?;
         let deposit = banker.run(&["deposit", "address"])?;

@@ -1,6 +1,6 @@
 //! A wallet under test: the client library as an application would use it.
 
-use std::{fs, path::Path};
+use std::{fs, io::Read, path::Path};
 
 use anyhow::{bail, ensure, Context, Result};
 use guildmint_client::{Client, Command, MasterSeed, NotesString, OperationId, Phase, Reply};
@@ -30,13 +30,13 @@ impl Disk for StoreDisk {
 
 impl Wallet {
     /// A new wallet in a folder of its own.
-    pub async fn join(folder: &Path, number: u8, invite: &InviteCode) -> Result<Self> {
+    pub async fn join(folder: &Path, invite: &InviteCode) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let (mut store, mut rows) = Store::open(folder).await?;
         let changes = guildmint_client::join(&join(invite).await?);
         store.save(&changes).await?;
         rows.apply(changes);
-        let client = Client::load(rows, &MasterSeed::new([number; 64]), [number; 32])?;
+        let client = Client::load(rows, &MasterSeed::new(random()?), random()?)?;
         Ok(Self {
             driver: Driver::new(client, StoreDisk(store), None),
         })
@@ -90,4 +90,10 @@ impl Wallet {
         );
         Ok(operation)
     }
+}
+
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }

@@ -12,18 +12,16 @@ use guildmint_core::{
 use serde_json::Value as Json;
 
 use super::{
-    event::{Action, CheckJob, Reply, Request, Ticket},
+    checks::{Print, Submission},
+    event::{Action, Reply, Request, Ticket},
     pool::PATIENCE_MS,
-    tasks::{CheckFor, Task},
+    tasks::Task,
     Node,
 };
 use crate::{
     rows::{LastCertificate, Pooled},
     Checked,
 };
-
-/// Submissions that are checked as one batch.
-const MAX_BATCHED_SUBMISSIONS: usize = 64;
 
 /// Submissions that may wait for a check. Beyond it clients are told to come again.
 const MAX_WAITING_SUBMISSIONS: usize = 1_024;
@@ -84,39 +82,21 @@ impl Node {
         if self.pool.contains(txid) {
             return self.answer(ticket, txid, TransactionStatus::Pending);
         }
-        if self.submissions.len() >= MAX_WAITING_SUBMISSIONS {
+        if self.checks.waiting() >= MAX_WAITING_SUBMISSIONS {
             let busy = Problem::new(503, "busy", "too many submissions at once; try again", true);
             return self.reply(ticket, Reply::Problem(busy));
         }
-        self.submissions.push_back((ticket, transaction));
-    }
-
-    /// Has what was submitted while the last check was under way checked as one batch.
-    pub(super) fn check_submissions(&mut self) {
-        if self.checking_submissions || self.submissions.is_empty() {
-            return;
-        }
-        let many = self.submissions.len().min(MAX_BATCHED_SUBMISSIONS);
-        let (tickets, transactions) = self.submissions.drain(..many).unzip();
-        self.checking_submissions = true;
-        let ticket = self.disk.ticket();
-        self.checks.insert(ticket, CheckFor::Submissions(tickets));
-        self.out.push(Action::Check {
+        self.checks.enqueue(Submission {
             ticket,
-            job: CheckJob::Each(transactions),
+            print: Print::of(&transaction),
+            transaction,
         });
     }
 
-    /// A submitted transaction was checked alone. A failure makes no verdict for its id: the same id may come again with
-    /// other signatures (SPEC TX-5).
-    pub(super) fn submission_checked(&mut self, ticket: Ticket, result: Result<Checked, Reject>) {
-        match result {
-            Ok(checked) => self.dry_run(Some(ticket), checked),
-            Err(reject) => {
-                let problem = Problem::new(422, &reject.code, &reject.message, reject.retryable);
-                self.reply(ticket, Reply::Problem(problem));
-            }
-        }
+    /// Tells a client why a transaction is not taken.
+    pub(super) fn refuse(&mut self, ticket: Ticket, reject: &Reject) {
+        let problem = Problem::new(422, &reject.code, &reject.message, reject.retryable);
+        self.reply(ticket, Reply::Problem(problem));
     }
 
     /// Tries a transaction that holds alone on the current state.

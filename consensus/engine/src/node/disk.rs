@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use guildmint_core::ledger::{Base, Changes, Key, Ledger, Memory, Row, Scope, Space};
+use guildmint_core::{
+    encoding::write,
+    ledger::{Base, Changes, Key, Ledger, Memory, Row, Scope, Space},
+};
 
 use super::{Action, Ticket};
 
@@ -62,22 +65,22 @@ impl Disk {
 
     /// Writes one local row of the engine.
     pub(super) fn put<R: Row>(&mut self, row: &R, value: &R::Value) {
-        let changes = self.edit(|ledger| {
-            ledger.view(Scope::engine(Space::Local)).put(row, value);
-        });
-        self.change(changes);
+        self.put_lazily(row, value);
+        self.urgent = true;
+    }
+
+    /// The same, to be saved with the next change that must be.
+    pub(super) fn put_lazily<R: Row>(&mut self, row: &R, value: &R::Value) {
+        let mut bytes = Vec::new();
+        write(&mut bytes, value);
+        let key = row.key(Scope::engine(Space::Local));
+        self.change_lazily([(key, Some(bytes))].into());
     }
 
     /// Deletes one local row of the engine.
     pub(super) fn remove<R: Row>(&mut self, row: &R) {
         let key = row.key(Scope::engine(Space::Local));
         self.change([(key, None)].into());
-    }
-
-    fn edit(&self, edit: impl FnOnce(&mut Ledger<'_>)) -> Changes {
-        let mut ledger = Ledger::new(&self.resident);
-        edit(&mut ledger);
-        ledger.finish().unwrap_or_default()
     }
 
     /// One resident local row of the engine.

@@ -1,21 +1,18 @@
 //! Epochs from contribution to commit.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use guildmint_core::{
     ledger::{Key, Ledger, Row, Scope, Space},
     module::Fault,
-    EpochResult, ModuleId, PayloadHash, Transaction, Wire,
+    EpochResult, ModuleId, Wire,
 };
 
 use super::{
-    event::{Action, CheckJob, Topic},
-    round::{log_entry, Arrival, Round},
+    event::{Action, Topic},
+    round::{log_entry, Round},
     talk::Talk,
-    tasks::{CheckFor, EpochTask, Task},
+    tasks::{EpochTask, Task},
     Node,
 };
 use crate::{
@@ -60,6 +57,7 @@ impl Node {
             topic: Topic::Contributions,
             bytes,
         });
+        self.check();
         self.process_batch();
     }
 
@@ -113,62 +111,22 @@ impl Node {
             .max()
     }
 
-    /// Takes a payload of the open epoch whose signature was verified: logs it, agrees on it, has it checked.
+    /// Takes a payload of the open epoch whose signature was verified: logs it and agrees on it.
     pub(super) fn take_payload(&mut self, payload: &Payload) {
-        if let Arrival::New(transactions) = self.round.receive(payload) {
+        if self.round.receive(payload) {
             let row = self.round.next_log_row();
             self.disk.put(&row, &log_entry(payload));
             let step = self.round.agree_on(payload);
             self.follow(step);
-            self.check_payload(payload.hash(), transactions);
         }
     }
 
     /// The same for one that was read from the log.
     pub(super) fn replay_payload(&mut self, payload: &Payload) {
-        if let Arrival::New(transactions) = self.round.receive(payload) {
+        if self.round.receive(payload) {
             let step = self.round.agree_on(payload);
             self.follow(step);
-            // What is committed needs no check.
-            if self.head.is_none_or(|head| head.epoch < payload.epoch) {
-                self.check_payload(payload.hash(), transactions);
-            }
         }
-    }
-
-    /// Has the transactions of a payload checked, except those that wait in the pool, byte for byte the same.
-    fn check_payload(&mut self, payload: PayloadHash, transactions: Vec<Transaction>) {
-        let mut known = Vec::new();
-        let mut unknown = Vec::new();
-        let mut ids = BTreeSet::new();
-        for transaction in transactions {
-            let id = self.federation.txid(&transaction);
-            // Two copies may differ in their signatures, and which of them is stored must not depend on who has seen which.
-            if !ids.insert(id) {
-                return self.round.checked(payload, None);
-            }
-            match self.pool.checked(id, &transaction) {
-                Some(checked) => known.push(checked.clone()),
-                None => unknown.push(transaction),
-            }
-        }
-        if unknown.is_empty() {
-            self.round.checked(payload, Some(known));
-            return;
-        }
-        let ticket = self.disk.ticket();
-        self.checks.insert(
-            ticket,
-            CheckFor::Payload {
-                epoch: self.round.epoch,
-                payload,
-                known,
-            },
-        );
-        self.out.push(Action::Check {
-            ticket,
-            job: CheckJob::All(unknown),
-        });
     }
 
     /// Takes a frame of a peer's stream: logs it and agrees. Of one that cannot be read only its place in the stream is kept.
@@ -179,7 +137,12 @@ impl Node {
         }
         let step = self.round.frame(from, message);
         let row = self.round.next_log_row();
-        self.disk.put(&row, &LogEntry::Frame(from, frame));
+        // What says nothing new need not be durable before what does.
+        if step.messages.is_empty() {
+            self.disk.put_lazily(&row, &LogEntry::Frame(from, frame));
+        } else {
+            self.disk.put(&row, &LogEntry::Frame(from, frame));
+        }
         self.follow(step);
     }
 
@@ -304,6 +267,7 @@ impl Node {
         let next = Round::new(&self.coin, self.session(), open);
         self.previous_round = Some(std::mem::replace(&mut self.round, next));
         self.candidates.clear();
+        self.checks.turn();
         self.votes = None;
         self.history.advance(open, self.now_ms);
         // From here on the link numbers what we say in the new epoch.
@@ -339,10 +303,7 @@ impl Node {
             .get(&LastCertificate)
             .is_some_and(|last| last.result.epoch >= epoch);
         if !known && certificate.signatures.len() >= federation.quorum().threshold() {
-            let row = LastCertificate.key(Scope::engine(Space::Local));
-            let mut bytes = Vec::new();
-            guildmint_core::encoding::write(&mut bytes, &certificate);
-            self.disk.change_lazily([(row, Some(bytes))].into());
+            self.disk.put_lazily(&LastCertificate, &certificate);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A [`Node`] does no I/O, reads no clock and draws no randomness. The shell around it carries out its [`Action`]s in order and
 //! brings it [`Event`]s; the simulator does the same with simulated time, so a seed replays a whole federation.
 
+mod checks;
 mod clients;
 mod disk;
 mod epochs;
@@ -16,15 +17,14 @@ mod talk;
 mod tasks;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use guildmint_core::{
     ledger::{Ledger, Memory, Scope, Space},
     module::{Audit, Fault},
-    Epoch, EpochResult, GenesisConfig, IdentityKey, ModuleId, PeerId, SessionId, Transaction, TxId,
-    Wire,
+    Epoch, EpochResult, GenesisConfig, IdentityKey, ModuleId, PeerId, SessionId, TxId, Wire,
 };
 use guildmint_link::Link;
 use thiserror::Error;
@@ -35,14 +35,15 @@ pub use inspect::{inspect, utter, Said};
 use crate::{
     agreement::Message,
     contribution::{Payload, Vote},
-    rows::{Head, Log, LogEntry, Pooled},
+    rows::{Head, Log, LogEntry},
     Coin, Federation,
 };
+use checks::Checks;
 use disk::Disk;
 use history::{History, GENESIS};
 use pool::Pool;
 use round::{Early, Round};
-use tasks::{CheckFor, Task};
+use tasks::Task;
 
 /// One guardian.
 pub struct Node {
@@ -66,9 +67,7 @@ pub struct Node {
 
     tasks: BTreeMap<Ticket, Task>,
     serving: BTreeSet<PeerId>,
-    checks: BTreeMap<Ticket, CheckFor>,
-    submissions: VecDeque<(Ticket, Transaction)>,
-    checking_submissions: bool,
+    checks: Checks,
     waiters: BTreeMap<TxId, Vec<clients::Waiter>>,
 
     /// What the modules would vote now, if nothing has changed since it was computed.
@@ -126,9 +125,7 @@ impl Node {
             head,
             tasks: BTreeMap::new(),
             serving: BTreeSet::new(),
-            checks: BTreeMap::new(),
-            submissions: VecDeque::new(),
-            checking_submissions: false,
+            checks: Checks::default(),
             waiters: BTreeMap::new(),
             votes: None,
             contributed_at_ms: None,
@@ -151,7 +148,28 @@ impl Node {
     /// Takes an event, at a time in milliseconds, and says what is to be done.
     #[must_use]
     pub fn handle(&mut self, now_ms: u64, event: Event) -> Vec<Action> {
+        self.handle_all(now_ms, [event])
+    }
+
+    /// Takes all events that wait, in their order, and says what is to be done. What follows from them is saved as one, so
+    /// that under load one sync serves many (SPEC EPO-5).
+    #[must_use]
+    pub fn handle_all(
+        &mut self,
+        now_ms: u64,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Vec<Action> {
         self.now_ms = self.now_ms.max(now_ms);
+        for event in events {
+            self.take(event);
+        }
+        if self.halted.is_none() {
+            self.proceed();
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    fn take(&mut self, event: Event) {
         match event {
             Event::Client { ticket, request } => self.on_request(ticket, request),
             _ if self.halted.is_some() => {}
@@ -163,10 +181,6 @@ impl Node {
             Event::Checked { ticket, result } => self.on_checked(ticket, result),
             Event::Time => {}
         }
-        if self.halted.is_none() {
-            self.proceed();
-        }
-        std::mem::take(&mut self.out)
     }
 
     /// Which guardian this is.
@@ -277,21 +291,6 @@ impl Node {
         }
     }
 
-    /// Has the pooled transactions checked again: what is stored is not proof.
-    fn restore_pool(&mut self) {
-        let pooled = self.disk.scan::<Pooled>();
-        if pooled.is_empty() {
-            return;
-        }
-        let transactions = pooled.into_iter().map(|(_, transaction)| transaction);
-        let ticket = self.disk.ticket();
-        self.checks.insert(ticket, CheckFor::Pool);
-        self.out.push(Action::Check {
-            ticket,
-            job: CheckJob::Each(transactions.collect()),
-        });
-    }
-
     fn resume_jobs(&mut self) {
         let federation = Arc::clone(&self.federation);
         for (module, dynamic) in federation.modules() {
@@ -322,11 +321,11 @@ impl Node {
 
     /// Whatever is due: called after each event.
     fn proceed(&mut self) {
+        self.check();
         self.process_batch();
         self.contribute();
         self.ask_for_payloads();
         self.ask_for_history();
-        self.check_submissions();
         self.answer_late();
         self.speak();
         self.disk.flush(&mut self.out);

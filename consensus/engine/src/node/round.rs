@@ -6,6 +6,7 @@ use guildmint_core::{
     limits, DecodeError, Epoch, GenesisConfig, PayloadHash, PeerId, SessionId, Transaction, Wire,
 };
 
+use super::checks::Print;
 use crate::{
     contribution::{Contribution, Payload},
     process::Batch,
@@ -34,6 +35,7 @@ struct Received {
     payload: Payload,
     /// `None` if it does not decode: it counts as empty.
     contribution: Option<Contribution>,
+    prints: Vec<Print>,
     transactions: Verdict,
 }
 
@@ -41,14 +43,6 @@ enum Verdict {
     Unknown,
     Good(Vec<Checked>),
     Bad,
-}
-
-/// What a payload turned out to be.
-pub(super) enum Arrival {
-    /// New, and to be counted: log it, and have these transactions checked.
-    New(Vec<Transaction>),
-    /// Known already, or not wanted.
-    Known,
 }
 
 impl Round {
@@ -80,21 +74,20 @@ impl Round {
         !self.first.is_empty()
     }
 
-    /// Takes a payload of this epoch that its author signed. Only an author's first counts, and any that was delivered: a
-    /// liar cannot fill our memory with others.
-    pub(super) fn receive(&mut self, payload: &Payload) -> Arrival {
+    /// Takes a payload of this epoch that its author signed, and tells whether it is new and counts: log it then. Only an
+    /// author's first counts, and any that was delivered: a liar cannot fill our memory with others.
+    pub(super) fn receive(&mut self, payload: &Payload) -> bool {
         let hash = payload.hash();
         let wanted = !self.first.contains_key(&payload.author)
             || self.agreement.delivered().any(|(_, other)| other == hash);
         if !wanted || self.payloads.contains_key(&hash) {
-            return Arrival::Known;
+            return false;
         }
         let contribution = Contribution::decode(&payload.contribution)
             .ok()
             .filter(votes_fit);
-        let transactions = contribution
-            .as_ref()
-            .map_or_else(Vec::new, |contribution| contribution.transactions.clone());
+        let transactions = contribution.iter().flat_map(|one| &one.transactions);
+        let prints: Vec<Print> = transactions.map(Print::of).collect();
         self.ask_at_ms.remove(&(payload.author, hash));
         self.first.entry(payload.author).or_insert(hash);
         self.payloads.insert(
@@ -102,10 +95,11 @@ impl Round {
             Received {
                 payload: payload.clone(),
                 contribution,
+                prints,
                 transactions: Verdict::Unknown,
             },
         );
-        Arrival::New(transactions)
+        true
     }
 
     /// Tells the agreement of a payload that was received.
@@ -125,6 +119,27 @@ impl Round {
                 }],
             },
         }
+    }
+
+    /// Payloads whose transactions are not known to hold, with these transactions.
+    pub(super) fn unchecked(
+        &self,
+    ) -> impl Iterator<
+        Item = (
+            PayloadHash,
+            impl Iterator<Item = (Print, &Transaction)> + '_,
+        ),
+    > + '_ {
+        let payloads = self.payloads.iter();
+        let unknown = payloads
+            .filter(|(_, received)| matches!(received.transactions, Verdict::Unknown))
+            .filter_map(|(hash, received)| {
+                Some((*hash, received, received.contribution.as_ref()?))
+            });
+        unknown.map(|(hash, received, contribution)| {
+            let prints = received.prints.iter().copied();
+            (hash, prints.zip(&contribution.transactions))
+        })
     }
 
     /// The transactions of a payload were checked: `None` if one of them is wrong.

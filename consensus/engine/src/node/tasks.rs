@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use guildmint_core::{
     ledger::{Base, Key, Ledger, Obstacle, Scope, Space},
     module::Query,
-    Epoch, EpochResult, ModuleId, PayloadHash, PeerId, Transaction, TxId, Wire,
+    Epoch, EpochResult, ModuleId, PeerId, Transaction, TxId, Wire,
 };
 
 use super::{
-    event::{Action, CheckResult, Ticket},
+    event::{Action, Ticket},
     talk::{Chunk, Talk, CHUNK_BYTES},
     Node,
 };
@@ -57,21 +57,6 @@ pub(super) struct EpochTask {
     pub(super) batch: Batch,
     /// What honest guardians signed, if it was agreed without us.
     pub(super) expected: Option<EpochResult>,
-}
-
-/// What transactions were checked for.
-pub(super) enum CheckFor {
-    /// Clients wait for an answer.
-    Submissions(Vec<Ticket>),
-    /// They are in a payload of the open epoch.
-    Payload {
-        epoch: Epoch,
-        payload: PayloadHash,
-        /// Transactions of it that needed no check.
-        known: Vec<Checked>,
-    },
-    /// They waited in the pool before a restart.
-    Pool,
 }
 
 impl Node {
@@ -226,40 +211,6 @@ impl Node {
             self.send(to, &Talk::History(chunk));
         }
         Ok(())
-    }
-
-    pub(super) fn on_checked(&mut self, ticket: Ticket, result: CheckResult) {
-        let Some(check) = self.checks.remove(&ticket) else {
-            return;
-        };
-        match (check, result) {
-            (CheckFor::Submissions(tickets), CheckResult::Each(results)) => {
-                self.checking_submissions = false;
-                for (ticket, result) in tickets.into_iter().zip(results) {
-                    self.submission_checked(ticket, result);
-                }
-            }
-            (
-                CheckFor::Payload {
-                    epoch,
-                    payload,
-                    mut known,
-                },
-                CheckResult::All(result),
-            ) if epoch == self.round.epoch => {
-                let checked = result.ok().map(|checked| {
-                    known.extend(checked);
-                    known
-                });
-                self.round.checked(payload, checked);
-            }
-            (CheckFor::Pool, CheckResult::Each(results)) => {
-                for checked in results.into_iter().flatten() {
-                    self.dry_run(None, checked);
-                }
-            }
-            _ => {}
-        }
     }
 }
 

@@ -44,9 +44,11 @@ async fn run(options: &Options, directory: &Path) -> Result<()> {
     let mut wallets = Vec::new();
     for number in 1..=16 {
         let path = folder.path().join(number.to_string());
-        wallets.push(Wallet::join(&path, number, &guardians.invite).await?);
+        wallets.push(Wallet::join(&path, &guardians.invite).await?);
     }
-    guardians.fund(&mut wallets, 100_000).await?;
+    guardians
+        .fund(&mut wallets, 100_000, folder.path())
+        .await?;
     latency(options, &guardians, &mut wallets[0]).await?;
     for many in [1, 4, 8, 16] {
         load(options, &guardians, &mut wallets[..many]).await?;

@@ -1,0 +1,267 @@
+//! Which transactions are being checked and which hold: each is checked once, whoever brings it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use guildmint_core::{module::Reject, Epoch, PayloadHash, Tagged, Transaction, Wire};
+
+use super::{
+    event::{Action, CheckJob, CheckResult, Ticket},
+    Node,
+};
+use crate::{rows::Pooled, Checked};
+
+/// Submissions that are checked as one batch.
+const MAX_BATCHED_SUBMISSIONS: usize = 64;
+
+/// A transaction in short, with its signatures: its id alone would not tell a good copy from a bad one (SPEC TX-5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Print([u8; 32]);
+
+impl Print {
+    pub(super) fn of(transaction: &Transaction) -> Self {
+        let hash = Tagged::new("guildmint/checked").field(transaction.encode());
+        Self(hash.finish())
+    }
+}
+
+/// A transaction that a client waits to have checked.
+pub(super) struct Submission {
+    pub(super) ticket: Ticket,
+    pub(super) print: Print,
+    pub(super) transaction: Transaction,
+}
+
+/// Checks under way, and what they have found lately.
+#[derive(Default)]
+pub(super) struct Checks {
+    jobs: BTreeMap<Ticket, Job>,
+    known: BTreeMap<Print, State>,
+    /// What was known before the last commit: some hear of a transaction only after that.
+    known_before: BTreeMap<Print, State>,
+    queue: VecDeque<Submission>,
+    submissions_under_way: bool,
+}
+
+#[derive(Clone)]
+enum State {
+    UnderWay,
+    Holds(Checked),
+}
+
+/// Whom a check is for.
+enum Job {
+    /// Clients wait for an answer.
+    Submissions(Vec<(Print, Ticket)>),
+    /// They are in a payload of this epoch.
+    Payload(Epoch, PayloadHash, Vec<Print>),
+    /// They waited in the pool before a restart.
+    Pool(Vec<Print>),
+}
+
+/// What is known of a payload's transactions.
+enum Finding {
+    /// All hold.
+    Good(Vec<Checked>),
+    /// They cannot all be accepted, whatever they are.
+    Bad,
+    /// Others have them checked.
+    Waiting,
+    /// These must be checked.
+    Unknown(Vec<Print>, Vec<Transaction>),
+}
+
+impl Checks {
+    /// How many submissions wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) fn enqueue(&mut self, submission: Submission) {
+        self.queue.push_back(submission);
+    }
+
+    /// An epoch has ended: what holds is remembered until the end of the next.
+    pub(super) fn turn(&mut self) {
+        let known = std::mem::take(&mut self.known);
+        let under_way = |(print, state): (&Print, &State)| {
+            matches!(state, State::UnderWay).then(|| (*print, state.clone()))
+        };
+        self.known = known.iter().filter_map(under_way).collect();
+        self.known_before = known;
+    }
+
+    fn state(&self, print: Print) -> Option<&State> {
+        let before = || self.known_before.get(&print);
+        self.known
+            .get(&print)
+            .or_else(|| before().filter(|state| matches!(state, State::Holds(_))))
+    }
+
+    fn begin(&mut self, ticket: Ticket, job: Job, prints: impl IntoIterator<Item = Print>) {
+        let under_way = prints.into_iter().map(|print| (print, State::UnderWay));
+        self.known.extend(under_way);
+        self.jobs.insert(ticket, job);
+    }
+
+    fn found(&mut self, print: Print, checked: Option<&Checked>) {
+        match checked {
+            Some(checked) => self.known.insert(print, State::Holds(checked.clone())),
+            None => self.known.remove(&print),
+        };
+    }
+
+    /// Submissions to be checked next, unless some are under way; and those that hold already.
+    fn due(&mut self) -> (Vec<Submission>, Vec<(Ticket, Checked)>) {
+        let (mut due, mut done, mut later) = (Vec::new(), Vec::new(), VecDeque::new());
+        for submission in std::mem::take(&mut self.queue) {
+            let full = self.submissions_under_way || due.len() >= MAX_BATCHED_SUBMISSIONS;
+            match self.state(submission.print) {
+                Some(State::Holds(checked)) => done.push((submission.ticket, checked.clone())),
+                None if !full => due.push(submission),
+                _ => later.push_back(submission),
+            }
+        }
+        self.queue = later;
+        (due, done)
+    }
+}
+
+impl Node {
+    /// Starts the checks that are due, and goes on with what needs none.
+    pub(super) fn check(&mut self) {
+        self.check_payloads();
+        self.check_submissions();
+    }
+
+    fn start_check(&mut self, job: Job, prints: Vec<Print>, work: CheckJob) {
+        let ticket = self.disk.ticket();
+        self.checks.begin(ticket, job, prints);
+        self.out.push(Action::Check { ticket, job: work });
+    }
+
+    fn check_submissions(&mut self) {
+        let (due, done) = self.checks.due();
+        for (ticket, checked) in done {
+            self.dry_run(Some(ticket), checked);
+        }
+        if due.is_empty() {
+            return;
+        }
+        self.checks.submissions_under_way = true;
+        let tickets = due.iter().map(|one| (one.print, one.ticket)).collect();
+        let prints = due.iter().map(|one| one.print).collect();
+        let transactions = due.into_iter().map(|one| one.transaction).collect();
+        self.start_check(
+            Job::Submissions(tickets),
+            prints,
+            CheckJob::Each(transactions),
+        );
+    }
+
+    /// Has the transactions of received payloads checked, except those that are known to hold or are under way.
+    fn check_payloads(&mut self) {
+        let epoch = self.round.epoch;
+        let mut begun = BTreeSet::new();
+        let payloads = self.round.unchecked();
+        let findings: Vec<_> = payloads
+            .map(|(payload, transactions)| (payload, self.look_at(transactions, &mut begun)))
+            .collect();
+        for (payload, finding) in findings {
+            match finding {
+                Finding::Good(checked) => self.round.checked(payload, Some(checked)),
+                Finding::Bad => self.round.checked(payload, None),
+                Finding::Waiting => {}
+                Finding::Unknown(prints, unknown) => {
+                    let job = Job::Payload(epoch, payload, prints.clone());
+                    self.start_check(job, prints, CheckJob::All(unknown));
+                }
+            }
+        }
+    }
+
+    /// What is known of a payload's transactions. Those that are not are added to those whose check has begun.
+    fn look_at<'a>(
+        &self,
+        transactions: impl Iterator<Item = (Print, &'a Transaction)>,
+        begun: &mut BTreeSet<Print>,
+    ) -> Finding {
+        let mut ids = BTreeSet::new();
+        let (mut holding, mut unknown, mut is_waiting) = (Vec::new(), Vec::new(), false);
+        for (print, transaction) in transactions {
+            let id = self.federation.txid(transaction);
+            // ⚠ Two copies may differ in their signatures, and which is stored must not depend on who has seen which.
+            if !ids.insert(id) {
+                return Finding::Bad;
+            }
+            match (self.checks.state(print), self.pool.checked(id, transaction)) {
+                (Some(State::Holds(checked)), _) | (_, Some(checked)) => {
+                    holding.push(checked.clone());
+                }
+                (None, None) if begun.insert(print) => unknown.push((print, transaction.clone())),
+                (Some(State::UnderWay) | None, None) => is_waiting = true,
+            }
+        }
+        if !unknown.is_empty() {
+            let (prints, unknown) = unknown.into_iter().unzip();
+            return Finding::Unknown(prints, unknown);
+        }
+        match is_waiting {
+            true => Finding::Waiting,
+            false => Finding::Good(holding),
+        }
+    }
+
+    /// Has the pooled transactions checked again: what is stored is not proof.
+    pub(super) fn restore_pool(&mut self) {
+        let pooled = self.disk.scan::<Pooled>();
+        if pooled.is_empty() {
+            return;
+        }
+        let transactions: Vec<Transaction> = pooled.into_iter().map(|(_, one)| one).collect();
+        let prints: Vec<Print> = transactions.iter().map(Print::of).collect();
+        let job = Job::Pool(prints.clone());
+        self.start_check(job, prints, CheckJob::Each(transactions));
+    }
+
+    pub(super) fn on_checked(&mut self, ticket: Ticket, result: CheckResult) {
+        match (self.checks.jobs.remove(&ticket), result) {
+            (Some(Job::Submissions(submissions)), CheckResult::Each(results)) => {
+                self.checks.submissions_under_way = false;
+                for ((print, ticket), result) in submissions.into_iter().zip(results) {
+                    self.checks.found(print, result.as_ref().ok());
+                    self.submission_checked(ticket, result);
+                }
+            }
+            (Some(Job::Payload(epoch, payload, prints)), CheckResult::All(result)) => {
+                let good: Vec<Option<&Checked>> = match &result {
+                    Ok(checked) => checked.iter().map(Some).collect(),
+                    Err(_) => vec![None; prints.len()],
+                };
+                for (print, checked) in prints.into_iter().zip(good) {
+                    self.checks.found(print, checked);
+                }
+                if result.is_err() && epoch == self.round.epoch {
+                    self.round.checked(payload, None);
+                }
+            }
+            (Some(Job::Pool(prints)), CheckResult::Each(results)) => {
+                for (print, result) in prints.into_iter().zip(results) {
+                    self.checks.found(print, result.as_ref().ok());
+                    if let Ok(checked) = result {
+                        self.dry_run(None, checked);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A submitted transaction was checked alone. A failure makes no verdict for its id: the same id may come again with
+    /// other signatures (SPEC TX-5).
+    fn submission_checked(&mut self, ticket: Ticket, result: Result<Checked, Reject>) {
+        match result {
+            Ok(checked) => self.dry_run(Some(ticket), checked),
+            Err(reject) => self.refuse(ticket, &reject),
+        }
+    }
+}
