@@ -6,7 +6,7 @@ use bitcoin::secp256k1::schnorr::Signature;
 use guildmint_core::{encoding::hex_bytes, Amount, Item, PeerId, Transaction, TxId, Wire};
 use guildmint_mint::{
     client::{FinalizeError, Held, MintClient, NoteRequest, SelectError, SpendableNote},
-    Denomination, MintOutcome,
+    Denomination, MintOutcome, PointBytes,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -177,38 +177,43 @@ impl Payment {
         outcomes: &BTreeMap<PeerId, Vec<Json>>,
     ) -> Result<Vec<SpendableNote>, Unfinished> {
         let mut culprits = BTreeSet::new();
-        let mut finished = Vec::with_capacity(self.notes.len());
-        for (place, request) in self.notes.iter().enumerate() {
-            let place = usize::from(self.first_note) + place;
-            let mut shares = BTreeMap::new();
-            for (peer, told) in outcomes {
-                let outcome = told
-                    .get(place)
-                    .cloned()
-                    .map(serde_json::from_value::<MintOutcome>);
-                match outcome {
-                    _ if culprits.contains(peer) => {}
-                    Some(Ok(outcome)) => {
-                        shares.insert(*peer, outcome.share);
-                    }
-                    _ => {
-                        culprits.insert(*peer);
-                    }
+        let mut readable: BTreeMap<PeerId, Vec<PointBytes>> = BTreeMap::new();
+        for (peer, told) in outcomes {
+            match self.shares(told) {
+                Some(shares) => {
+                    readable.insert(*peer, shares);
                 }
-            }
-            match mint.finalize(request, &shares) {
-                Ok(one) => {
-                    culprits.extend(one.culprits);
-                    finished.push(one.note);
+                None => {
+                    culprits.insert(*peer);
                 }
-                Err(FinalizeError::NotEnough { culprits: more, .. }) => {
-                    culprits.extend(more);
-                    return Err(Unfinished { culprits });
-                }
-                Err(FinalizeError::UnknownDenomination(_)) => return Err(Unfinished { culprits }),
             }
         }
-        Ok(finished)
+        let requests = self.notes.iter().enumerate().map(|(place, request)| {
+            let shares = readable.iter();
+            let shares = shares.filter_map(|(peer, shares)| Some((*peer, *shares.get(place)?)));
+            (*request, shares.collect())
+        });
+        match mint.finalize_all(&requests.collect::<Vec<_>>()) {
+            Ok(all) => Ok(all.into_iter().map(|one| one.note).collect()),
+            Err(error) => {
+                if let FinalizeError::NotEnough { culprits: more, .. } = error {
+                    culprits.extend(more);
+                }
+                Err(Unfinished { culprits })
+            }
+        }
+    }
+
+    /// A guardian's share on each note, if it told all of them.
+    fn shares(&self, told: &[Json]) -> Option<Vec<PointBytes>> {
+        let mine = told
+            .get(usize::from(self.first_note)..)?
+            .get(..self.notes.len())?;
+        let outcomes = mine
+            .iter()
+            .cloned()
+            .map(serde_json::from_value::<MintOutcome>);
+        outcomes.map(|outcome| Some(outcome.ok()?.share)).collect()
     }
 }
 

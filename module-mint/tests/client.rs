@@ -92,6 +92,35 @@ fn cheating_guardians_are_named_and_do_no_harm() {
 }
 
 #[test]
+fn notes_made_at_once_are_those_made_one_by_one() {
+    let (mut world, shares) = accepted(request(1, 0));
+    let mut asked = vec![(request(1, 0), shares)];
+    for index in 1..7 {
+        let denomination = [0, 1][index as usize % 2];
+        let output = world.client.blinded(&[request(denomination, index)])[0];
+        world.accept(&output).unwrap();
+        asked.push((request(denomination, index), world.shares(&output)));
+    }
+    let one_by_one = |asked: &[(NoteRequest, BTreeMap<PeerId, PointBytes>)]| {
+        let each = asked
+            .iter()
+            .map(|(request, shares)| world.client.finalize(request, shares));
+        each.collect::<Result<Vec<_>, _>>()
+    };
+    assert_eq!(world.client.finalize_all(&asked), one_by_one(&asked));
+    assert_eq!(world.client.finalize_all(&[]), Ok(vec![]));
+    // One wrong share among all of them is found.
+    let other = asked[2].1[&PeerId(0)];
+    asked[3].1.insert(PeerId(0), other);
+    let all = world.client.finalize_all(&asked).unwrap();
+    assert_eq!(all, one_by_one(&asked).unwrap());
+    assert_eq!(all[3].culprits, peers(&[0]));
+    asked[3].1.remove(&PeerId(1));
+    assert_eq!(world.client.finalize_all(&asked), one_by_one(&asked));
+    assert!(world.client.finalize_all(&asked).is_err());
+}
+
+#[test]
 fn an_unknown_denomination_is_named() {
     let unknown = denomination(DENOMINATIONS);
     assert_eq!(

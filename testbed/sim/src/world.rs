@@ -8,7 +8,7 @@ use guildmint_core::{
     Audit, Epoch, FederationId, GenesisConfig, PeerId, Row, TxId, Wire,
 };
 use guildmint_engine::{
-    node::{Action, Event, Reply, Request, Ticket},
+    node::{Action, CheckJob, Event, Reply, Request, Ticket},
     rows::Head,
 };
 use guildmint_kit::{
@@ -80,6 +80,7 @@ pub struct World {
     pub(crate) outside: Outside,
     pub(crate) users: Vec<User>,
     pub(crate) adversary: Adversary,
+    transactions_checked: usize,
 }
 
 impl World {
@@ -101,6 +102,7 @@ impl World {
             outside: Outside::new(setup.guardians, chain, setup.finality_blocks),
             users: Vec::new(),
             adversary: Adversary::default(),
+            transactions_checked: 0,
             setup,
         };
         for peer in world.peers() {
@@ -137,6 +139,12 @@ impl World {
     pub fn pooled(&self, peer: PeerId) -> usize {
         let node = self.guardians[usize::from(peer.0)].node.as_ref();
         node.map_or(0, guildmint_engine::Node::pool_size)
+    }
+
+    /// How many transactions all guardians have had checked, counting each time.
+    #[must_use]
+    pub fn transactions_checked(&self) -> usize {
+        self.transactions_checked
     }
 
     /// The balance sheet, as the first correct guardian that is up has it.
@@ -476,6 +484,8 @@ impl World {
                 }
             }
             Action::Check { ticket, job } => {
+                let (CheckJob::Each(transactions) | CheckJob::All(transactions)) = &job;
+                self.transactions_checked += transactions.len();
                 let result = self.guardians[usize::from(peer.0)].federation.check(job);
                 let event = Event::Checked { ticket, result };
                 self.later(1, Delivery::ToNode(peer, life, event));

@@ -369,6 +369,19 @@ fn a_vote_that_changes_nothing_keeps_nobody_busy() {
     assert!((1..100).contains(&epochs), "{epochs} epochs in ten minutes");
 }
 
+/// Checks are what costs most.
+#[test]
+fn a_transaction_is_checked_once_by_each_guardian_whoever_brings_it() {
+    let mut world = World::new(Setup::guardians(4), 15);
+    world.run(1_000);
+    for name in 0..20 {
+        world.submit_play(name, 1_000);
+        world.run(name * 3);
+    }
+    world.run_until_settled(MINUTE_MS);
+    assert_eq!((world.accepted(), world.transactions_checked()), (20, 80));
+}
+
 /// SPEC TX-6: one note is good for one place in the pool.
 #[test]
 fn the_same_money_waits_only_once() {

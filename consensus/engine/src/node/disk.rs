@@ -12,10 +12,16 @@ use guildmint_core::{
 
 use super::{Action, Ticket};
 
+/// How long changes gather before a save begins, in milliseconds. What peers say comes in swarms: a sync costs more than this,
+/// and one serves all of a swarm.
+const GATHER_MS: u64 = 2;
+
 pub(super) struct Disk {
     resident: Memory,
     unsaved: Changes,
     urgent: bool,
+    /// When the first of the unsaved changes that must be saved was seen.
+    urgent_since_ms: Option<u64>,
     waiting: Vec<Action>,
     saving: VecDeque<Saving>,
     next_ticket: u64,
@@ -33,6 +39,7 @@ impl Disk {
             resident,
             unsaved: Changes::new(),
             urgent: false,
+            urgent_since_ms: None,
             waiting: Vec::new(),
             saving: VecDeque::new(),
             next_ticket: 0,
@@ -103,7 +110,7 @@ impl Disk {
     }
 
     /// Starts a save if one is due and none is under way, and lets out what need not wait.
-    pub(super) fn flush(&mut self, out: &mut Vec<Action>) {
+    pub(super) fn flush(&mut self, now_ms: u64, out: &mut Vec<Action>) {
         if !self.urgent {
             // Nothing new must be saved: what waits depends at most on saves that are under way.
             match self.saving.back_mut() {
@@ -112,10 +119,12 @@ impl Disk {
             }
             return;
         }
-        if !self.saving.is_empty() {
+        let since_ms = *self.urgent_since_ms.get_or_insert(now_ms);
+        if !self.saving.is_empty() || now_ms < since_ms.saturating_add(GATHER_MS) {
             return;
         }
         self.urgent = false;
+        self.urgent_since_ms = None;
         let ticket = self.ticket();
         let changes = std::mem::take(&mut self.unsaved);
         self.saving.push_back(Saving {
@@ -124,6 +133,12 @@ impl Disk {
             then: std::mem::take(&mut self.waiting),
         });
         out.push(Action::Save { ticket, changes });
+    }
+
+    /// When [`Disk::flush`] will have gathered enough, if it waits for nothing but time.
+    pub(super) fn next_flush_ms(&self) -> Option<u64> {
+        let since_ms = self.urgent_since_ms.filter(|_| self.saving.is_empty());
+        since_ms.map(|since_ms| since_ms.saturating_add(GATHER_MS))
     }
 
     /// A save is durable.
@@ -177,13 +192,40 @@ mod tests {
         (Log(Epoch(0), n), LogEntry::Payload(vec![]))
     }
 
+    /// A flush after which nothing waits for time.
+    fn flush(disk: &mut Disk, out: &mut Vec<Action>) {
+        disk.flush(100, out);
+        disk.flush(100 + GATHER_MS, out);
+    }
+
+    #[test]
+    fn changes_gather_before_a_save() {
+        let mut disk = Disk::new(Memory::default());
+        let mut out = Vec::new();
+        assert_eq!(disk.next_flush_ms(), None);
+        disk.put(&entry(0).0, &entry(0).1);
+        disk.flush(100, &mut out);
+        assert_eq!(
+            (out.len(), disk.next_flush_ms()),
+            (0, Some(100 + GATHER_MS))
+        );
+        disk.put(&entry(1).0, &entry(1).1);
+        disk.flush(100 + GATHER_MS - 1, &mut out);
+        assert!(out.is_empty());
+        disk.flush(100 + GATHER_MS, &mut out);
+        let [Action::Save { ref changes, .. }] = out[..] else {
+            panic!("{out:?}")
+        };
+        assert_eq!((changes.len(), disk.next_flush_ms()), (2, None));
+    }
+
     #[test]
     fn nothing_leaves_before_what_it_follows_from_is_durable() {
         let mut disk = Disk::new(Memory::default());
         let mut out = Vec::new();
         disk.put(&entry(0).0, &entry(0).1);
         disk.after_save(Action::WakeAt { at_ms: 1 });
-        disk.flush(&mut out);
+        flush(&mut disk, &mut out);
         let [Action::Save { ticket, .. }] = out[..] else {
             panic!("{out:?}")
         };
@@ -192,10 +234,10 @@ mod tests {
         disk.put(&entry(1).0, &entry(1).1);
         disk.put(&entry(2).0, &entry(2).1);
         disk.after_save(Action::WakeAt { at_ms: 2 });
-        disk.flush(&mut out);
+        flush(&mut disk, &mut out);
         assert!(out.is_empty());
         disk.saved(ticket, &mut out);
-        disk.flush(&mut out);
+        flush(&mut disk, &mut out);
         let [Action::WakeAt { at_ms: 1 }, Action::Save { ref changes, .. }] = out[..] else {
             panic!("{out:?}")
         };
@@ -207,7 +249,7 @@ mod tests {
         let mut disk = Disk::new(Memory::default());
         let mut out = Vec::new();
         disk.after_save(Action::WakeAt { at_ms: 1 });
-        disk.flush(&mut out);
+        flush(&mut disk, &mut out);
         assert!(matches!(out[..], [Action::WakeAt { at_ms: 1 }]));
     }
 
@@ -217,10 +259,10 @@ mod tests {
         let mut out = Vec::new();
         let key = entry(0).0.key(Scope::engine(Space::Local));
         disk.change_lazily([(key, Some(vec![]))].into());
-        disk.flush(&mut out);
+        flush(&mut disk, &mut out);
         assert!(out.is_empty());
         disk.put(&entry(1).0, &entry(1).1);
-        disk.flush(&mut out);
+        flush(&mut disk, &mut out);
         let [Action::Save { ref changes, .. }] = out[..] else {
             panic!("{out:?}")
         };

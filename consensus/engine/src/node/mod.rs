@@ -74,6 +74,8 @@ pub struct Node {
     votes: Option<BTreeMap<ModuleId, Vote>>,
     /// When this guardian last contributed, in milliseconds.
     contributed_at_ms: Option<u64>,
+    /// When the last epoch was committed, in milliseconds; 0 before the first.
+    opened_at_ms: u64,
     /// Epochs in a row that changed nothing.
     idle_epochs: u32,
     halted: Option<String>,
@@ -129,6 +131,7 @@ impl Node {
             waiters: BTreeMap::new(),
             votes: None,
             contributed_at_ms: None,
+            opened_at_ms: 0,
             idle_epochs: 0,
             halted: None,
             federation,
@@ -328,7 +331,7 @@ impl Node {
         self.ask_for_history();
         self.answer_late();
         self.speak();
-        self.disk.flush(&mut self.out);
+        self.disk.flush(self.now_ms, &mut self.out);
         self.wake();
     }
 
@@ -342,6 +345,7 @@ impl Node {
             self.history.next_wake_ms(),
             self.link.next_wake_ms(),
             self.next_deadline_ms(),
+            self.disk.next_flush_ms(),
         ];
         let later = |at_ms: &u64| *at_ms > self.now_ms;
         let due = times.into_iter().flatten();
