@@ -73,17 +73,14 @@ fn a_deposit_is_claimed_by_itself() {
     let view = world.users[0].client.operation(operation).unwrap();
     assert_eq!((view.state, view.phase), ("waiting", Phase::Pending));
     world.pay(view.details["address"].as_str().unwrap(), 5_000);
-    // Refused as not buried again and again, until it is.
+    // Nothing is submitted before guardians agree on the block.
     world.pass(0, 60_000);
     assert_eq!(
         world.users[0].client.operation(operation).unwrap().state,
-        "claiming"
+        "seen"
     );
     assert_eq!(world.users[0].client.balance().pending, sat(5_000));
-    assert!(matches!(
-        world.users[0].client.obstacle(operation),
-        Some(ClientError::Rejected { code, retryable: true, .. }) if code == "not_buried"
-    ));
+    assert_eq!(submissions(&world), 0);
     world.fake.buried = true;
     let view = world.end(0, operation);
     assert_eq!(view.state, "claimed");
@@ -92,6 +89,41 @@ fn a_deposit_is_claimed_by_itself() {
         (world.balance(0), world.fake.owed_msat()),
         (5_000_000, 5_000_000)
     );
+}
+
+fn submissions(world: &World) -> usize {
+    let asked = world.users[0].asked.iter();
+    asked
+        .filter(|(_, request)| matches!(request, ApiRequest::Submit(_)))
+        .count()
+}
+
+#[test]
+fn a_source_that_makes_up_blocks_makes_the_wallet_claim_nothing() {
+    let mut world = World::standard();
+    world.fake.moods[2] = Mood::Boasts;
+    let operation = world.start(0, Command::DepositAddress);
+    let view = world.users[0].client.operation(operation).unwrap();
+    world.pay(view.details["address"].as_str().unwrap(), 5_000);
+    let true_deposits = world.deposits.clone();
+    // The same payment in one block after the other, none of which exists, and in two at a time.
+    for nonce in 1..40 {
+        let sightings = world.deposits.values_mut().next().unwrap();
+        let mut other = sightings[0].clone();
+        other.outpoint.vout = 7;
+        *sightings = vec![sightings[0].clone(), other];
+        for (sighting, nonce) in sightings.iter_mut().zip([nonce, nonce + 1_000]) {
+            let header = &mut sighting.burial.as_mut().unwrap().header;
+            header.nonce = nonce;
+            let block = header.block_hash().to_string();
+            world.fake.unknown_blocks.insert(block);
+        }
+        world.pass(0, 5_000);
+    }
+    assert_eq!(submissions(&world), 0);
+    // What is true is claimed all the same.
+    world.deposits = true_deposits;
+    assert_eq!(world.end(0, operation).details["amount_msat"], 5_000_000);
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! An address to pay into, watched until what arrives there is claimed (SPEC WAL-2, WAL-3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{BlockHash, Network, OutPoint};
 use guildmint_core::{module::Reject, Amount, Item, TxId};
-use guildmint_wallet::{client::ClaimError, PegInError};
+use guildmint_wallet::{client::ClaimError, Block, PegInError, KIND};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value as Json};
 
 use super::{problem, Description, Desk, Happening, Phase};
 use crate::{
+    api::ApiRequest,
+    ask::{Finding, Rule},
     error::ClientError,
     event::{Burial, ChainNews, Sighting},
     payment::{held, Draft, Input},
@@ -29,6 +31,8 @@ pub(crate) struct Deposit {
     address: String,
     /// What was paid to it, by output.
     claims: BTreeMap<OutPoint, Claim>,
+    /// The block that guardians were last asked about, and whether they agree on it.
+    block: Option<(BlockHash, bool)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,10 +45,10 @@ struct Claim {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum ClaimState {
-    /// Not deep enough in the chain.
+    /// Not in a block that guardians agree on.
     Seen,
-    /// This transaction claims it, for so much e-cash, as part of this block.
-    Claiming(TxId, Amount, BlockHash),
+    /// This transaction claims it, for so much e-cash.
+    Claiming(TxId, Amount),
     Claimed(Amount),
     Refused(Reject),
 }
@@ -60,6 +64,7 @@ impl Deposit {
             index,
             address: address.to_string(),
             claims: BTreeMap::new(),
+            block: None,
         })
     }
 
@@ -82,6 +87,7 @@ impl Deposit {
             Happening::Rejected(txid, reject) => {
                 self.settle(txid, |_| ClaimState::Refused(reject.clone()));
             }
+            Happening::Found(Finding::Fact(hash)) => self.agreed(&hash, desk),
             Happening::Found(_) | Happening::Reclaim => {}
         }
         self
@@ -101,7 +107,7 @@ impl Deposit {
 
     fn settle(&mut self, txid: TxId, end: impl Fn(Amount) -> ClaimState) {
         for claim in self.claims.values_mut() {
-            if let ClaimState::Claiming(claiming, amount, _) = claim.state {
+            if let ClaimState::Claiming(claiming, amount) = claim.state {
                 if claiming == txid {
                     claim.state = end(amount);
                 }
@@ -115,6 +121,7 @@ impl Deposit {
         self.claims.retain(|outpoint, claim| {
             !matches!(claim.state, ClaimState::Seen) || there.contains(outpoint)
         });
+        let mut unknown = BTreeSet::new();
         for sighting in news.deposits {
             let claim = self.claims.entry(sighting.outpoint).or_insert(Claim {
                 amount_sat: sighting.amount_sat,
@@ -124,12 +131,46 @@ impl Deposit {
             let Some(burial) = &sighting.burial else {
                 continue;
             };
+            claim.height = Some(burial.height);
             let finality = desk.federation.wallet.config().finality_blocks;
             let buried = news.tip_height >= burial.height.saturating_add(finality);
-            if buried && claim.state.wants(burial) {
-                claim.state = begin_claim(self.index, &sighting, burial, desk);
+            if !buried || claim.state != ClaimState::Seen {
+                continue;
             }
-            claim.height = Some(burial.height);
+            let block = burial.header.block_hash();
+            if self.block == Some((block, true)) {
+                claim.state = begin_claim(self.index, &sighting, burial, desk);
+            } else {
+                unknown.insert(block);
+            }
+        }
+        self.ask_about(unknown, desk);
+    }
+
+    /// Asks whether guardians agree on a block. ⚠ The source may lie, and what is claimed by a block that is none would wait
+    /// for ever: so nothing is claimed before f + 1 guardians know the block. One question at a time, each block in its turn.
+    fn ask_about(&mut self, blocks: BTreeSet<BlockHash>, desk: &mut Desk<'_>) {
+        let last = self.block.map(|(block, _)| block);
+        let after_last = blocks.iter().find(|block| Some(**block) > last);
+        let Some(block) = after_last.or_else(|| blocks.first()) else {
+            return;
+        };
+        self.block = Some((*block, false));
+        let request = ApiRequest::Module {
+            kind: KIND,
+            path: "block".to_owned(),
+            parameters: [("hash".to_owned(), block.to_string())].into(),
+        };
+        desk.ask(request, Rule::Same, block_hash);
+    }
+
+    /// Guardians agree on a block: what is in it can be claimed.
+    fn agreed(&mut self, hash: &Json, desk: &mut Desk<'_>) {
+        if let Some((block, agreed)) = &mut self.block {
+            if *hash == Json::from(block.to_string()) {
+                *agreed = true;
+                self.look(desk);
+            }
         }
     }
 
@@ -185,16 +226,10 @@ fn look_ms(desk: &Desk<'_>) -> u64 {
     }
 }
 
-impl ClaimState {
-    /// Whether a claim with this burial would be new. A claim with another one may wait for a block that is no longer in
-    /// the chain, or never was: the source may have lied.
-    fn wants(&self, burial: &Burial) -> bool {
-        match self {
-            Self::Seen => true,
-            Self::Claiming(_, _, block) => *block != burial.header.block_hash(),
-            Self::Claimed(_) | Self::Refused(_) => false,
-        }
-    }
+/// The block that a guardian agrees on.
+fn block_hash(answer: &Json) -> Option<Json> {
+    let block: Block = serde_json::from_value(answer.clone()).ok()?;
+    Some(Json::from(block.hash.to_string()))
 }
 
 fn begin_claim(
@@ -204,7 +239,7 @@ fn begin_claim(
     desk: &mut Desk<'_>,
 ) -> ClaimState {
     match claim(index, sighting, burial, desk) {
-        Ok((txid, amount)) => ClaimState::Claiming(txid, amount, burial.header.block_hash()),
+        Ok((txid, amount)) => ClaimState::Claiming(txid, amount),
         Err(ClaimFailure::Unproven) => ClaimState::Seen,
         Err(ClaimFailure::Worthless(error)) => {
             ClaimState::Refused(Reject::permanent(&error.code(), error))

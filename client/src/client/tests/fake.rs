@@ -57,6 +57,8 @@ pub enum Mood {
 pub struct Fake {
     pub genesis: GenesisConfig,
     pub moods: Vec<Mood>,
+    /// Blocks that no guardian knows, by hash.
+    pub unknown_blocks: BTreeSet<String>,
     /// Whether deposits are agreed.
     pub buried: bool,
     /// Whether peg-outs are on the network.
@@ -141,6 +143,7 @@ impl Fake {
             moods: vec![Mood::Honest; mints.len()],
             genesis,
             mints,
+            unknown_blocks: BTreeSet::new(),
             buried: true,
             broadcast: true,
             rows: Memory::default(),
@@ -199,6 +202,9 @@ impl Fake {
                 };
                 self.query(peer, &query, mood)
             }
+            ApiRequest::Module {
+                path, parameters, ..
+            } if path == "block" => self.block(&parameters["hash"], mood),
             ApiRequest::Module { .. } => Ok(json!({
                 "fee_sat": match mood {
                     Mood::Greedy => FEE_SAT * 1000,
@@ -221,6 +227,15 @@ impl Fake {
                 404, "absent", "", false,
             ))),
         }
+    }
+
+    fn block(&self, hash: &str, mood: Mood) -> Result<Json, RequestError> {
+        let known = self.buried && !self.unknown_blocks.contains(hash);
+        if known || mood == Mood::Boasts {
+            return Ok(json!({"height": 100, "hash": hash}));
+        }
+        let problem = Problem::new(422, "not_buried", "not agreed", true);
+        Err(RequestError::Problem(problem))
     }
 
     fn query(&self, peer: PeerId, query: &Query, mood: Mood) -> Result<Json, RequestError> {
