@@ -9,7 +9,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
-    build::{bitcoind, electrs, BuildError, Recipe},
+    build::{bitcoind, electrs, version, BuildError, Recipe, Unusable},
     cache::Cache,
     stop::Stop,
 };
@@ -57,32 +57,45 @@ pub enum ServersError {
         /// What it names.
         path: PathBuf,
     },
-    /// They are not built yet, and this caller does not build.
-    #[error(
-        "{0} is not on this machine: run `cargo testbed servers` once, which finds or builds it"
-    )]
-    NotBuilt(&'static str),
+    /// An installed program cannot be used.
+    #[error("{reason}; {variable} can name another one")]
+    Installed {
+        /// What is wrong with it.
+        reason: Unusable,
+        /// The variable that goes before what is installed.
+        variable: &'static str,
+    },
+    /// None is installed, and what the cache has cannot be used; this caller does not build.
+    #[error("no {name}: {reason}; `cargo testbed servers` builds it")]
+    NotBuilt {
+        /// The server.
+        name: &'static str,
+        /// What is wrong with the one in the cache, if only that there is none.
+        reason: Unusable,
+    },
     /// Building failed.
     #[error(transparent)]
     Build(#[from] BuildError),
 }
 
 impl Servers {
-    /// The servers, if they are on this machine. Builds nothing.
+    /// The servers, if they are on this machine and run. Builds nothing.
     pub fn find(cache: &Cache) -> Result<Self, ServersError> {
-        Self::collect(cache, |recipe, name| {
-            recipe.cached(cache).ok_or(ServersError::NotBuilt(name))
+        Self::collect(cache, |recipe| {
+            let name = recipe.name;
+            let not_built = |reason| ServersError::NotBuilt { name, reason };
+            recipe.cached(cache).map_err(not_built)
         })
     }
 
     /// The servers, built into the cache if they are nowhere on this machine.
     pub fn find_or_build(cache: &Cache, stop: &Stop) -> Result<Self, ServersError> {
-        Self::collect(cache, |recipe, _| Ok(recipe.build(cache, stop)?))
+        Self::collect(cache, |recipe| Ok(recipe.build(cache, stop)?))
     }
 
     fn collect(
         cache: &Cache,
-        provide: impl Fn(&Recipe, &'static str) -> Result<Vec<PathBuf>, ServersError>,
+        provide: impl Fn(&Recipe) -> Result<Vec<PathBuf>, ServersError>,
     ) -> Result<Self, ServersError> {
         let cached = |mut programs: Vec<PathBuf>| Program {
             path: programs.swap_remove(0),
@@ -90,11 +103,11 @@ impl Servers {
         };
         let bitcoind = match installed("BITCOIND_EXE", "bitcoind")? {
             Some(program) => program,
-            None => cached(provide(&bitcoind::RECIPE, "bitcoind")?),
+            None => cached(provide(&bitcoind::RECIPE)?),
         };
         let electrs = match installed("ELECTRS_EXE", "electrs")? {
             Some(program) => program,
-            None => cached(provide(&electrs::RECIPE, "electrs")?),
+            None => cached(provide(&electrs::RECIPE)?),
         };
         let beside = bitcoind::RECIPE.folder(cache).join("bitcoin-cli");
         let built = || {
@@ -116,12 +129,16 @@ fn installed(variable: &'static str, name: &str) -> Result<Option<Program>, Serv
     let named = env::var_os(variable)
         .filter(|value| !value.is_empty())
         .map(PathBuf::from);
-    look_up(
+    let found = look_up(
         variable,
         named,
         env::var_os("PATH").iter().flat_map(env::split_paths),
         name,
-    )
+    )?;
+    if let Some(program) = &found {
+        version(&program.path).map_err(|reason| ServersError::Installed { reason, variable })?;
+    }
+    Ok(found)
 }
 
 fn look_up(

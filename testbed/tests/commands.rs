@@ -63,6 +63,22 @@ fn a_failure_is_one_json_document_too() {
 }
 
 #[test]
+fn what_is_wrong_with_an_installed_server_is_said() {
+    let no_program = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let output = Command::new(env!("CARGO_BIN_EXE_testbed"))
+        .args(["servers", "--json"])
+        .env("BITCOIND_EXE", no_program)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let document = json(&output);
+    let message = document["error"]["message"].as_str().unwrap();
+    for part in [no_program, "does not run", "BITCOIND_EXE"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
 fn a_detached_network_is_used_from_other_terminals() {
     Servers::find(&Cache::from_env().unwrap()).expect("run `cargo testbed servers` first");
     let folder = tempfile::tempdir().unwrap();

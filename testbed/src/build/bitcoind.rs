@@ -27,8 +27,8 @@ const OPTIONS: &[&str] = &[
 
 /// How to build `bitcoind` and `bitcoin-cli`.
 pub const RECIPE: Recipe = Recipe {
-    name: "bitcoind-31.99",
-    title: "bitcoind (Bitcoin Core 31.99)",
+    name: "bitcoind",
+    version: "31.99",
     programs: &["bitcoind", "bitcoin-cli"],
     packages: packages::BITCOIND,
     usual: Duration::from_secs(8 * 60),

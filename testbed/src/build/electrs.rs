@@ -9,8 +9,8 @@ const CRATE: &str = "electrs@0.10.10";
 
 /// How to build `electrs`.
 pub const RECIPE: Recipe = Recipe {
-    name: "electrs-0.10.10",
-    title: "electrs 0.10.10",
+    name: "electrs",
+    version: "0.10.10",
     programs: &["electrs"],
     packages: packages::ELECTRS,
     usual: Duration::from_secs(3 * 60),

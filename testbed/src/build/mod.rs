@@ -22,10 +22,10 @@ pub mod electrs;
 /// How to build one server.
 #[derive(Debug)]
 pub struct Recipe {
-    /// Its name and version, which is also its folder in the cache: another version gets another folder.
+    /// Its name.
     pub name: &'static str,
-    /// What it is, as people read it.
-    pub title: &'static str,
+    /// Its version, as its programs say it. Another version gets another folder in the cache.
+    pub version: &'static str,
     /// The programs that it gives, the server first.
     pub programs: &'static [&'static str],
     /// The Debian packages that it takes.
@@ -58,33 +58,46 @@ pub enum BuildError {
         /// What the system said.
         error: io::Error,
     },
-    /// The build went through, but what it left does not run.
+    /// The build went through, but what it left cannot be used.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+}
+
+/// Why a program cannot be used.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum Unusable {
+    /// There is none.
+    #[error("{} is not there", .0.display())]
+    Absent(PathBuf),
+    /// It was built for another machine, or its libraries are gone, or it is no program.
     #[error("{} does not run: {reason}", .program.display())]
-    Unusable {
+    Broken {
         /// The program.
         program: PathBuf,
-        /// What is wrong with it.
+        /// What the system or the program said.
         reason: String,
+    },
+    /// It is not the version that its folder is for.
+    #[error("{} is not version {expected}: it says {said:?}", .program.display())]
+    OtherVersion {
+        /// The program.
+        program: PathBuf,
+        /// What it says about its version.
+        said: String,
+        /// What it should be.
+        expected: &'static str,
     },
 }
 
 impl Recipe {
     /// Where its programs are once built.
     pub fn folder(&self, cache: &Cache) -> PathBuf {
-        cache.servers().join(self.name).join("bin")
+        cache.servers().join(self.title()).join("bin")
     }
 
-    /// The programs in the cache, if they are there and run.
-    pub fn cached(&self, cache: &Cache) -> Option<Vec<PathBuf>> {
-        let programs: Vec<PathBuf> = self
-            .programs
-            .iter()
-            .map(|name| self.folder(cache).join(name))
-            .collect();
-        programs
-            .iter()
-            .all(|program| check(program).is_ok())
-            .then_some(programs)
+    /// The programs in the cache, if all of them can be used.
+    pub fn cached(&self, cache: &Cache) -> Result<Vec<PathBuf>, Unusable> {
+        self.checked(&self.folder(cache))
     }
 
     /// The programs in the cache, built first if need be.
@@ -95,25 +108,41 @@ impl Recipe {
         cache.make(&cache.servers())?;
         let _lock = cache.lock(self.name, stop)?;
         packages::ensure(self.packages, &cache.servers(), stop)?;
-        if let Some(programs) = self.cached(cache) {
+        if let Ok(programs) = self.cached(cache) {
             return Ok(programs);
         }
-        let work = cache.servers().join(format!("{}.building", self.name));
+        let work = cache.servers().join(format!("{}.building", self.title()));
         cache.make(&work)?;
         self.run(&work, &cache.servers(), stop)?;
-        let (made, place) = (work.join("programs"), cache.servers().join(self.name));
-        for name in self.programs {
-            let program = made.join("bin").join(name);
-            check(&program).map_err(|reason| BuildError::Unusable { program, reason })?;
-        }
+        let (made, place) = (work.join("programs"), cache.servers().join(self.title()));
+        self.checked(&made.join("bin"))?;
         remove(&place)?;
         fs::rename(&made, &place).map_err(|error| BuildError::File { path: place, error })?;
         remove(&work)?;
-        Ok(self
-            .programs
-            .iter()
-            .map(|name| self.folder(cache).join(name))
-            .collect())
+        Ok(self.programs_in(&self.folder(cache)))
+    }
+
+    fn title(&self) -> String {
+        format!("{}-{}", self.name, self.version)
+    }
+
+    fn programs_in(&self, folder: &Path) -> Vec<PathBuf> {
+        self.programs.iter().map(|name| folder.join(name)).collect()
+    }
+
+    fn checked(&self, folder: &Path) -> Result<Vec<PathBuf>, Unusable> {
+        let programs = self.programs_in(folder);
+        for program in &programs {
+            let said = version(program)?;
+            if !says(&said, self.version) {
+                return Err(Unusable::OtherVersion {
+                    program: program.clone(),
+                    said,
+                    expected: self.version,
+                });
+            }
+        }
+        Ok(programs)
     }
 
     fn run(&self, work: &Path, logs: &Path, stop: &Stop) -> Result<(), BuildError> {
@@ -121,8 +150,8 @@ impl Recipe {
             path: work.into(),
             error,
         })?;
-        let title = format!("building {}", self.title);
-        let log = logs.join(format!("{}.log", self.name));
+        let title = format!("building {} {}", self.name, self.version);
+        let log = logs.join(format!("{}.log", self.title()));
         let quiet = Quiet {
             title: &title,
             usual: Some(self.usual),
@@ -147,16 +176,33 @@ fn remove(folder: &Path) -> Result<(), BuildError> {
     }
 }
 
-/// Whether a program runs here: it may have been built for another machine, or its libraries may be gone.
-fn check(program: &Path) -> Result<(), String> {
+/// What a program says about its version, in one line, if it runs here.
+pub fn version(program: &Path) -> Result<String, Unusable> {
+    let broken = |reason: String| Unusable::Broken {
+        program: program.into(),
+        reason,
+    };
+    // The system says "not found" also when it is the program's interpreter or loader that is missing.
+    if !program.exists() {
+        return Err(Unusable::Absent(program.into()));
+    }
     let output = Command::new(program)
         .arg("--version")
         .output()
-        .map_err(|error| error.to_string())?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        .map_err(|error| broken(error.to_string()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(broken(format!("{}: {}", output.status, said.trim())));
     }
+    let said = String::from_utf8_lossy(&output.stdout);
+    Ok(said.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Whether a line names this version, or a patch or a build of it.
+fn says(line: &str, version: &str) -> bool {
+    line.split_whitespace()
+        .filter_map(|word| word.trim_start_matches('v').strip_prefix(version))
+        .any(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
 }
 
 /// Makes `folder` a package that depends on one crate, so that cargo fetches that crate and checks its hash.
