@@ -10,12 +10,13 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_std::channel::Sender;
 use guildmint_core::ModuleId;
 use guildmint_engine::node::Event;
+use guildmint_wallet_electrum::Outage;
 
 use crate::shell::Input;
 
@@ -32,31 +33,46 @@ pub(crate) trait Observer: Send + 'static {
 }
 
 /// How the outside world is seen, for the operator.
-pub(crate) struct Sight(Mutex<(bool, String)>);
+pub(crate) struct Sight(Mutex<View>);
+
+struct View {
+    ok: bool,
+    detail: String,
+    outage: Outage,
+}
 
 impl Default for Sight {
     fn default() -> Self {
-        Self(Mutex::new((false, "not seen yet".to_owned())))
+        Self(Mutex::new(View {
+            ok: false,
+            detail: "not seen yet".to_owned(),
+            outage: Outage::default(),
+        }))
     }
 }
 
 impl Sight {
     /// Whether it can be seen, and how it looks or why not.
     pub(crate) fn check(&self) -> (bool, String) {
-        self.state().clone()
+        let view = self.view();
+        (view.ok, view.detail.clone())
     }
 
     fn update(&self, ok: bool, detail: String) {
-        let before = std::mem::replace(&mut *self.state(), (ok, detail.clone()));
-        if !ok && before != (ok, detail.clone()) {
-            tracing::warn!(%detail, "the outside world cannot be seen; trying again");
-        } else if ok && !before.0 {
-            tracing::info!(%detail, "the outside world can be seen");
+        let mut view = self.view();
+        if !ok {
+            if let Some(failures) = view.outage.failed(Instant::now()) {
+                tracing::warn!(%detail, failures, "the outside world cannot be seen; trying again");
+            }
+        } else if !view.ok {
+            let failures = view.outage.answered().unwrap_or_default();
+            tracing::info!(%detail, failures, "the outside world can be seen");
         }
+        (view.ok, view.detail) = (ok, detail);
     }
 
-    fn state(&self) -> MutexGuard<'_, (bool, String)> {
-        // The value is one assignment, whoever panicked.
+    fn view(&self) -> MutexGuard<'_, View> {
+        // Whoever panicked has left a view that was true a moment ago.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

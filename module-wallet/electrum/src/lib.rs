@@ -7,9 +7,11 @@ mod deposits;
 mod error;
 mod guarded;
 mod observer;
+mod outage;
 mod server;
 mod url;
 
 pub use deposits::{Found, Proof};
 pub use error::{AllFailed, BroadcastError, ServerError, UrlError};
 pub use observer::{Observer, Settings};
+pub use outage::Outage;

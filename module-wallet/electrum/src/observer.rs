@@ -1,17 +1,18 @@
 //! What guardians and clients ask.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bitcoin::{
     consensus::{deserialize, encode::serialize_hex},
     Script, Transaction, Txid,
 };
 use guildmint_wallet::{limits, Block, Confirmation, News, Watched};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     deposits::{find, Found},
     error::{AllFailed, BroadcastError, ServerError, UrlError},
+    outage::Outage,
     server::Server,
     url::ServerUrl,
 };
@@ -49,6 +50,8 @@ const MIN_RELAY_SAT_PER_KVB: u64 = 1_000;
 /// Watches the chain through Electrum servers: one at a time, the next one when it fails.
 pub struct Observer {
     urls: Vec<ServerUrl>,
+    /// One for each server.
+    outages: Vec<Outage>,
     current: usize,
     connection: Option<Server>,
     settings: Settings,
@@ -68,6 +71,7 @@ impl Observer {
             return Err(UrlError::None);
         }
         Ok(Self {
+            outages: vec![Outage::default(); urls.len()],
             urls,
             current: 0,
             connection: None,
@@ -169,6 +173,26 @@ impl Observer {
         answer
     }
 
+    /// Logs how the current server does, if that is news. It is asked every few seconds.
+    fn report(&mut self, error: Option<&ServerError>) {
+        let url = self.url();
+        let Some(outage) = self.outages.get_mut(self.current) else {
+            return;
+        };
+        match error {
+            None => {
+                if let Some(failures) = outage.answered() {
+                    info!(url, failures, "an Electrum server answers again");
+                }
+            }
+            Some(error) => {
+                if let Some(failures) = outage.failed(Instant::now()) {
+                    warn!(url, failures, %error, "an Electrum server fails");
+                }
+            }
+        }
+    }
+
     fn try_each<T>(
         &mut self,
         ask: impl Fn(&Server, &Settings) -> Result<T, ServerError>,
@@ -182,9 +206,12 @@ impl Observer {
                 answer = self.with_current(&ask);
             }
             match answer {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.report(None);
+                    return Ok(value);
+                }
                 Err(error) => {
-                    warn!(url = self.url(), %error, "an Electrum server failed");
+                    self.report(Some(&error));
                     failures.push((self.url(), error));
                     self.next_server();
                 }

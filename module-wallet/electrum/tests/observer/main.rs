@@ -4,4 +4,5 @@
 mod chain;
 mod honest;
 mod hostile;
+mod logged;
 mod server;
