@@ -3,7 +3,6 @@
 #![warn(missing_docs)]
 
 mod arguments;
-mod chain;
 mod commands;
 mod failure;
 mod output;

@@ -7,14 +7,13 @@ use std::{
 };
 
 use guildmint_client::{Client, Command, MasterSeed, OperationId, Phase, Reply, View};
-use guildmint_client_http::{ChainSource, Disk, Driver, DriverError, Waited};
+use guildmint_client_http::{ChainSource, Disk, Driver, DriverError, Electrum, Waited};
 use guildmint_client_store::{words, Store, StoreError};
 use guildmint_core::ledger::{Changes, Memory};
 use zeroize::Zeroizing;
 
 use crate::{
     arguments::Arguments,
-    chain::Electrum,
     failure::{Exit, Failure},
     progress::Progress,
     signals::Signals,

@@ -4,14 +4,20 @@ use std::sync::{Mutex, PoisonError};
 
 use bitcoin::Script;
 use guildmint_client::{Burial, ChainNews, Sighting};
-use guildmint_client_http::ChainSource;
-use guildmint_wallet_electrum::{Observer, Settings, UrlError};
+use guildmint_wallet_electrum::{Found, Observer, Settings, UrlError};
 
-/// Servers, asked one question at a time.
+use crate::ChainSource;
+
+/// Electrum servers, asked one question at a time; the next one when one fails. What they say is checked as far as it can
+/// be, as `guildmint-wallet-electrum` says.
 pub struct Electrum(Mutex<Observer>);
 
 impl Electrum {
-    pub fn new(urls: &[String]) -> Result<Self, UrlError> {
+    /// Servers by their URLs, `tcp://host:port` or `ssl://host:port`. They are first connected to when they are asked.
+    ///
+    /// # Errors
+    /// If a URL is none, or there is none.
+    pub fn new<U: AsRef<str>>(urls: &[U]) -> Result<Self, UrlError> {
         Ok(Self(Mutex::new(Observer::new(urls, Settings::default())?)))
     }
 }
@@ -24,19 +30,22 @@ impl ChainSource for Electrum {
             .map_err(|error| error.to_string())?;
         // The tip after the deposits: they are at least that deep.
         let tip = observer.tip().map_err(|error| error.to_string())?;
-        let sighting = |one: guildmint_wallet_electrum::Found| Sighting {
-            outpoint: one.outpoint,
-            amount_sat: one.amount_sat,
-            burial: one.proof.map(|proof| Burial {
-                height: proof.height,
-                header: proof.header,
-                merkle: proof.merkle,
-                transaction: one.transaction,
-            }),
-        };
         Ok(ChainNews {
             tip_height: tip.height,
             deposits: found.into_iter().map(sighting).collect(),
         })
+    }
+}
+
+fn sighting(found: Found) -> Sighting {
+    Sighting {
+        outpoint: found.outpoint,
+        amount_sat: found.amount_sat,
+        burial: found.proof.map(|proof| Burial {
+            height: proof.height,
+            header: proof.header,
+            merkle: proof.merkle,
+            transaction: found.transaction,
+        }),
     }
 }
