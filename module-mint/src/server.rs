@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use guildmint_core::{
     ledger::{Key, Scope, View},
     module::{
-        At, BuildError, Charge, Fault, Federation, Query, Reject, ServerModule, Spent as Redeemed,
-        VerifiedKey,
+        At, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule,
+        Spent as Redeemed, VerifiedKey,
     },
     Audit, OutPoint, PeerId, Row, Wire,
 };
@@ -102,7 +102,7 @@ impl ServerModule for Mint {
     type Secret = MintSecret;
     type Input = MintInput;
     type Output = MintOutput;
-    type Outcome = MintOutcome;
+    type Outcome = Option<MintOutcome>;
     type Vote = Never;
     type News = Never;
     type Job = Never;
@@ -235,16 +235,18 @@ impl ServerModule for Mint {
         output: &MintOutput,
         _out_point: OutPoint,
         _asker: Option<VerifiedKey>,
-    ) -> Option<MintOutcome> {
+    ) -> Option<Later<Option<MintOutcome>>> {
         // SPEC MIN-2: never a share for what consensus has not accepted, whoever asks for it by whatever mistake.
         if !view.contains(&Issued::new(output)) {
             return None;
         }
-        let keys = self.keys.get(&output.denomination)?;
-        let blinded = BlindedMessage::from_bytes(&output.blinded.0).ok()?;
-        Some(MintOutcome {
-            share: Bytes(sign_share(&keys.share, &blinded).to_bytes()),
-        })
+        let share = self.keys.get(&output.denomination)?.share.clone();
+        let blinded = output.blinded;
+        Some(Later::slow(move || {
+            let blinded = BlindedMessage::from_bytes(&blinded.0).ok()?;
+            let share = Bytes(sign_share(&share, &blinded).to_bytes());
+            Some(MintOutcome { share })
+        }))
     }
 
     fn audit(&self, view: &View<'_, '_>) -> Audit {

@@ -16,8 +16,10 @@ use crate::{
 };
 
 mod dynamic;
+mod later;
 
 pub use dynamic::{DynModule, Registry, RegistryError};
+pub use later::Later;
 
 /// When something happens, by what all guardians agree on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +189,7 @@ pub trait ServerModule: Sized + Send + Sync + 'static {
     /// Where it goes.
     type Output: Wire;
     /// What an output's owner is told once it is accepted.
-    type Outcome: Serialize;
+    type Outcome: Serialize + 'static;
     /// What a guardian tells the others in a contribution.
     type Vote: Wire;
     /// What the outside world tells this guardian.
@@ -275,14 +277,15 @@ pub trait ServerModule: Sized + Send + Sync + 'static {
     /// The jobs that must be running, for a guardian that has just started. Jobs may be done twice.
     fn resume(&self, agreed: &View<'_, '_>, local: &View<'_, '_>) -> Vec<Self::Job>;
 
-    /// What the owner of an accepted output is told, computed on demand; `None` if there is nothing (yet).
+    /// What the owner of an accepted output is told, computed on demand; `None` if there is nothing (yet). Anyone may ask
+    /// for it again and again, so what is slow must be left for [later](Later::slow).
     fn outcome(
         &self,
         view: &View<'_, '_>,
         output: &Self::Output,
         out_point: OutPoint,
         asker: Option<VerifiedKey>,
-    ) -> Option<Self::Outcome>;
+    ) -> Option<Later<Self::Outcome>>;
 
     /// This module's part of the balance sheet.
     fn audit(&self, view: &View<'_, '_>) -> Audit;

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::OnceLock};
 use bitcoin::Network;
 use guildmint_core::{
     ledger::{Ledger, Memory, Scope, Space, View},
-    module::{At, Charge, Federation, Query, Reject, ServerModule, Spent},
+    module::{At, Charge, Federation, Later, Query, Reject, ServerModule, Spent},
     Audit, Epoch, FederationId, ModuleId, OutPoint, PeerId, Quorum, TxId,
 };
 use guildmint_mint::{
@@ -147,6 +147,7 @@ impl World {
         let mut shares = BTreeMap::new();
         for (peer, mint) in &self.guardians {
             let outcome = mint.outcome(&ledger.view(SCOPE), output, out_point, None);
+            let outcome = outcome.and_then(Later::get);
             shares.extend(outcome.map(|outcome| (*peer, outcome.share)));
         }
         shares

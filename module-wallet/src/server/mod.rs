@@ -4,8 +4,8 @@ use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::{
     ledger::{Key, Row, Scope, View},
     module::{
-        At, Audit, BuildError, Charge, Fault, Federation, Query, Reject, ServerModule, Spent,
-        VerifiedKey,
+        At, Audit, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule,
+        Spent, VerifiedKey,
     },
     OutPoint, PeerId,
 };
@@ -165,9 +165,9 @@ impl ServerModule for Wallet {
         _output: &PegOut,
         out_point: OutPoint,
         _asker: Option<VerifiedKey>,
-    ) -> Option<PegOutStatus> {
+    ) -> Option<Later<PegOutStatus>> {
         let progress = view.get(&PegOutAt(out_point))?;
-        slots::status(view, progress)
+        slots::status(view, progress).map(Later::now)
     }
 
     fn audit(&self, view: &View<'_, '_>) -> Audit {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bitcoin::{consensus::deserialize, ScriptBuf, Transaction};
 use guildmint_core::{
     ledger::{Ledger, Memory, Scope, Space},
-    module::{At, Fault, Federation, Query, Reject, ServerModule},
+    module::{At, Fault, Federation, Later, Query, Reject, ServerModule},
     Epoch, FederationId, ModuleId, PeerId, Quorum, TxId, Wire,
 };
 use guildmint_wallet::{
@@ -314,7 +314,8 @@ impl World {
             fee_sat: 0,
         };
         let at = guildmint_core::OutPoint { txid, index: 0 };
-        self.guardians[0].read(|wallet, agreed, _| wallet.outcome(agreed, &output, at, None))
+        self.guardians[0]
+            .read(|wallet, agreed, _| wallet.outcome(agreed, &output, at, None).map(Later::get))
     }
 }
 

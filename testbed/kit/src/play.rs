@@ -6,8 +6,8 @@ use guildmint_core::{
     ledger::{Row, Scope, View},
     limits,
     module::{
-        At, Audit, BuildError, Charge, Fault, Federation, Query, Reject, ServerModule, Spent,
-        VerifiedKey,
+        At, Audit, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule,
+        Spent, VerifiedKey,
     },
     Amount, ModuleId, OutPoint, PeerId, Wire,
 };
@@ -206,8 +206,9 @@ impl ServerModule for PlayMoney {
         _output: &Burn,
         _out_point: OutPoint,
         _asker: Option<VerifiedKey>,
-    ) -> Option<u16> {
-        Some(self.federation.me.0)
+    ) -> Option<Later<u16>> {
+        let me = self.federation.me.0;
+        Some(Later::slow(move || me))
     }
 
     fn audit(&self, view: &View<'_, '_>) -> Audit {

@@ -5,8 +5,8 @@ use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::{
     ledger::View,
     module::{
-        At, Audit, BuildError, Charge, Fault, Federation, Query, Reject, ServerModule, Spent,
-        VerifiedKey,
+        At, Audit, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule,
+        Spent, VerifiedKey,
     },
     Amount, Item, OutPoint, PeerId, Quorum, Row,
 };
@@ -148,7 +148,7 @@ impl<const BUG: u8> ServerModule for Planted<BUG> {
         output: &Burn,
         out_point: OutPoint,
         asker: Option<VerifiedKey>,
-    ) -> Option<u16> {
+    ) -> Option<Later<u16>> {
         self.play.outcome(view, output, out_point, asker)
     }
 

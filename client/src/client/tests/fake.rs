@@ -9,7 +9,7 @@ use bitcoin::{hashes::Hash, BlockHash, Network};
 use guildmint_core::{
     api::{AuditAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
     ledger::{Ledger, Scope, Space},
-    module::{At, Federation as Told, Query, Reject, ServerModule},
+    module::{At, Federation as Told, Later, Query, Reject, ServerModule},
     Epoch, GuardianKeys, IdentityPublicKey, Item, ModuleConfig, OutPoint, Quorum, SessionId,
     Transaction, Wire,
 };
@@ -307,7 +307,8 @@ impl Fake {
             let output = MintOutput::decode(&item.bytes).unwrap();
             let index = index as u16;
             let mint = &self.mints[usize::from(peer.0)];
-            json!(mint.outcome(&view, &output, OutPoint { txid, index }, None))
+            let outcome = mint.outcome(&view, &output, OutPoint { txid, index }, None);
+            json!(outcome.map(Later::get))
         };
         TransactionStatus::Accepted {
             epoch: Epoch(1),

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use thiserror::Error;
 
 use super::{
-    At, Audit, BuildError, Charge, Fault, Federation, Query, Reject, ServerModule, Spent,
+    At, Audit, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule, Spent,
     VerifiedKey,
 };
 use crate::{
@@ -53,7 +53,7 @@ pub trait DynModule: Send + Sync {
         output: &[u8],
         out_point: OutPoint,
         asker: Option<VerifiedKey>,
-    ) -> Option<Json>;
+    ) -> Option<Later<Json>>;
     fn audit(&self, view: &View<'_, '_>) -> Audit;
     fn query(
         &self,
@@ -164,10 +164,10 @@ impl<M: ServerModule> DynModule for Adapter<M> {
         output: &[u8],
         out_point: OutPoint,
         asker: Option<VerifiedKey>,
-    ) -> Option<Json> {
+    ) -> Option<Later<Json>> {
         let output = M::Output::decode(output).ok()?;
         let outcome = self.0.outcome(view, &output, out_point, asker)?;
-        serde_json::to_value(outcome).ok()
+        Some(outcome.map(|outcome| serde_json::to_value(outcome).unwrap_or_default()))
     }
 
     fn audit(&self, view: &View<'_, '_>) -> Audit {

@@ -229,6 +229,9 @@ impl Node {
     }
 
     pub(super) fn on_checked(&mut self, ticket: Ticket, result: CheckResult) {
+        if let CheckResult::Outcomes(outcomes) = result {
+            return self.outcomes_computed(ticket, outcomes);
+        }
         match (self.checks.jobs.remove(&ticket), result) {
             (Some(Job::Submissions(submissions)), CheckResult::Each(results)) => {
                 self.checks.submissions_under_way = false;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use guildmint_core::{
     api::{AuditAnswer, Problem, StatusAnswer, TransactionAnswer},
     ledger::{Changes, Key},
-    module::{Fault, Query, Reject},
+    module::{Fault, Later, Query, Reject},
     ModuleId, PeerId, Transaction, TxId,
 };
 use serde_json::Value as Json;
@@ -54,7 +54,7 @@ pub enum Event {
         /// Its ticket.
         ticket: Ticket,
     },
-    /// A worker has checked transactions.
+    /// A worker is done.
     Checked {
         /// The ticket of the [`Action::Check`].
         ticket: Ticket,
@@ -104,11 +104,11 @@ pub enum Action {
         /// The answer.
         reply: Reply,
     },
-    /// Let a worker check transactions.
+    /// Let a worker compute something slow.
     Check {
         /// For the [`Event::Checked`].
         ticket: Ticket,
-        /// What to check.
+        /// What.
         job: CheckJob,
     },
     /// Ask the outside world for something, on behalf of a module. May be asked twice.
@@ -141,31 +141,40 @@ pub enum Topic {
     Certificates,
 }
 
-/// Transactions to check alone.
-#[derive(Debug, Clone)]
+/// What a worker is for: transactions to check alone, and outcomes.
+#[derive(Debug)]
 pub enum CheckJob {
     /// Each for itself.
     Each(Vec<Transaction>),
     /// All of one contribution: one that is wrong spoils all.
     All(Vec<Transaction>),
+    /// What the owners of outputs are told, by transaction.
+    Outcomes(Vec<Vec<Later<Json>>>),
 }
 
-/// What a check found.
+/// What a worker found.
 #[derive(Debug, Clone)]
 pub enum CheckResult {
     /// For [`CheckJob::Each`].
     Each(Vec<Result<Checked, Reject>>),
     /// For [`CheckJob::All`].
     All(Result<Vec<Checked>, Reject>),
+    /// For [`CheckJob::Outcomes`].
+    Outcomes(Vec<Vec<Json>>),
 }
 
 impl crate::Federation {
-    /// Does a check: pure, slow, and meant for a worker.
+    /// Does a worker's work: pure and slow.
     #[must_use]
     pub fn check(&self, job: CheckJob) -> CheckResult {
         match job {
             CheckJob::Each(transactions) => CheckResult::Each(self.check_each(transactions)),
             CheckJob::All(transactions) => CheckResult::All(self.check_all(transactions)),
+            CheckJob::Outcomes(outcomes) => {
+                let all =
+                    |outcomes: Vec<Later<Json>>| outcomes.into_iter().map(Later::get).collect();
+                CheckResult::Outcomes(outcomes.into_iter().map(all).collect())
+            }
         }
     }
 }

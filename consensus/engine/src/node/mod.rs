@@ -10,6 +10,7 @@ mod epochs;
 mod event;
 mod history;
 mod inspect;
+mod outcomes;
 mod peers;
 mod pool;
 mod round;
@@ -41,6 +42,7 @@ use crate::{
 use checks::Checks;
 use disk::Disk;
 use history::{History, GENESIS};
+use outcomes::Outcomes;
 use pool::Pool;
 use round::{Early, Round};
 use tasks::Task;
@@ -68,6 +70,7 @@ pub struct Node {
     tasks: BTreeMap<Ticket, Task>,
     serving: BTreeSet<PeerId>,
     checks: Checks,
+    outcomes: Outcomes,
     waiters: BTreeMap<TxId, Vec<clients::Waiter>>,
 
     /// What the modules would vote now, if nothing has changed since it was computed.
@@ -128,6 +131,7 @@ impl Node {
             tasks: BTreeMap::new(),
             serving: BTreeSet::new(),
             checks: Checks::default(),
+            outcomes: Outcomes::default(),
             waiters: BTreeMap::new(),
             votes: None,
             contributed_at_ms: None,
@@ -330,6 +334,7 @@ impl Node {
         self.ask_for_payloads();
         self.ask_for_history();
         self.answer_late();
+        self.compute_outcomes();
         self.speak();
         self.disk.flush(self.now_ms, &mut self.out);
         self.wake();

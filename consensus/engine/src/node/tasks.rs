@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use guildmint_core::{
     ledger::{Base, Key, Ledger, Obstacle, Scope, Space},
-    module::Query,
+    module::{Later, Query},
     Epoch, EpochResult, ModuleId, PeerId, Transaction, TxId, Wire,
 };
+use serde_json::Value as Json;
 
 use super::{
     event::{Action, Ticket},
+    outcomes,
     talk::{Chunk, Talk, CHUNK_BYTES},
     Node,
 };
@@ -169,7 +171,7 @@ impl Node {
             accepted(&self.federation, ledger, txid)
         })?;
         match accepted {
-            Some(status) => self.answer(ticket, txid, status),
+            Some(accepted) => self.tell_outcomes(ticket, txid, accepted),
             None => self.answer_or_wait(ticket, txid, deadline_ms),
         }
         Ok(())
@@ -226,7 +228,7 @@ fn accepted(
     federation: &Federation,
     ledger: &mut Ledger<'_>,
     txid: TxId,
-) -> Option<guildmint_core::api::TransactionStatus> {
+) -> Option<outcomes::Accepted> {
     let row = ledger
         .view(Scope::engine(Space::Agreed))
         .get(&Accepted(txid))?;
@@ -238,9 +240,9 @@ fn accepted(
             let out_point = guildmint_core::OutPoint { txid, index };
             module.outcome(&view, &output.bytes, out_point, None)
         })
-        .map(Option::unwrap_or_default)
+        .map(|outcome| outcome.unwrap_or_else(|| Later::now(Json::Null)))
         .collect();
-    Some(guildmint_core::api::TransactionStatus::Accepted {
+    Some(outcomes::Accepted {
         epoch: row.epoch,
         outcomes,
     })

@@ -4,8 +4,8 @@ use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::{
     ledger::View,
     module::{
-        At, Audit, BuildError, Charge, Fault, Federation, Query, Reject, ServerModule, Spent,
-        VerifiedKey,
+        At, Audit, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule,
+        Spent, VerifiedKey,
     },
     Amount, OutPoint, PeerId, Row, Wire,
 };
@@ -105,7 +105,7 @@ impl ServerModule for Gift {
         _: &Nothing,
         _: OutPoint,
         _: Option<VerifiedKey>,
-    ) -> Option<()> {
+    ) -> Option<Later<()>> {
         None
     }
 

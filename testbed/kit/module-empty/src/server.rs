@@ -4,7 +4,8 @@ use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::{
     ledger::{Key, Scope, View},
     module::{
-        At, BuildError, Charge, Fault, Federation, Query, Reject, ServerModule, Spent, VerifiedKey,
+        At, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule, Spent,
+        VerifiedKey,
     },
     Amount, Audit, OutPoint, PeerId, Row, TxId,
 };
@@ -121,7 +122,7 @@ impl ServerModule for Lockers {
         _: &Lock,
         _: OutPoint,
         _: Option<VerifiedKey>,
-    ) -> Option<()> {
+    ) -> Option<Later<()>> {
         None
     }
 

@@ -99,7 +99,8 @@ impl Guardian {
         let output = outputs.get(usize::from(out_point.index))?;
         let view = ledger.view(Scope::module(Space::Agreed, output.module));
         let module = self.rules.module(output.module).ok()?;
-        module.outcome(&view, &output.bytes, out_point, None)
+        let outcome = module.outcome(&view, &output.bytes, out_point, None)?;
+        Some(outcome.get())
     }
 
     /// Processes an epoch as a guardian does that has to load what is not resident.
