@@ -73,6 +73,12 @@ impl Suite<'_> {
         self.step("programs", |suite| {
             Ok(Programs::build(suite.cache, suite.stop).map(|_| ())?)
         })?;
+        self.step("documentation", |suite| {
+            let mut command = cargo(suite.cache);
+            command.args(["doc", "--workspace", "--no-deps", "--all-features"]);
+            command.env("RUSTDOCFLAGS", "-D warnings");
+            suite.show(command)
+        })?;
         self.cargo(
             "examples in the documentation",
             &["test --doc --workspace --all-features"],
