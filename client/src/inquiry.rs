@@ -1,6 +1,6 @@
 //! Commands that only ask: what to do with each answer.
 
-use guildmint_core::Amount;
+use guildmint_core::{Amount, Audit};
 use guildmint_mint::{
     client::{NotesString, SpendableNote},
     MAX_NONCES,
@@ -179,11 +179,20 @@ fn fee(answer: &Json) -> Option<Json> {
 /// The part of the balance sheet that must be equal: certificates differ in who has signed yet.
 fn audit(answer: &Json) -> Option<Json> {
     let answer: guildmint_core::api::AuditAnswer = serde_json::from_value(answer.clone()).ok()?;
+    let module = |(kind, audit): (String, Audit)| {
+        let Audit {
+            assets_msat,
+            liabilities_msat,
+        } = audit;
+        let part = json!({"assets_msat": assets_msat, "liabilities_msat": liabilities_msat});
+        (kind, part)
+    };
+    let modules: serde_json::Map<String, Json> = answer.modules.into_iter().map(module).collect();
     Some(json!({
         "epoch": answer.epoch,
         "assets_msat": answer.assets_msat,
         "liabilities_msat": answer.liabilities_msat,
         "net_msat": answer.net_msat,
-        "modules": answer.modules,
+        "modules": modules,
     }))
 }

@@ -144,7 +144,10 @@ fn the_guardian_tells_about_itself() {
             (200, &json!(800_000))
         );
         let audit = client.get("/v1/audit").await;
-        assert_eq!((audit.status, &audit.json()["net_msat"]), (200, &json!(2)));
+        assert_eq!(
+            (audit.status, &audit.json()["net_msat"]),
+            (200, &json!("2"))
+        );
     });
 }
 

@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::{
-    encoding::hex_bytes, hash::FederationId, hash::TxId, module::Reject, Audit, Certificate, Epoch,
-    PeerId,
+    encoding::{decimal, hex_bytes},
+    hash::FederationId,
+    hash::TxId,
+    module::Reject,
+    Audit, Certificate, Epoch, PeerId,
 };
 
 /// Answer to `POST /v1/transactions` and `GET /v1/transactions/{txid}`.
@@ -76,10 +79,13 @@ pub struct AuditAnswer {
     /// The epoch after which this holds; null before the first.
     pub epoch: Option<Epoch>,
     /// What the federation owns, in millisatoshi.
+    #[serde(with = "decimal")]
     pub assets_msat: u64,
     /// What it owes, in millisatoshi.
+    #[serde(with = "decimal")]
     pub liabilities_msat: u64,
     /// The difference, never negative: fees earned and not yet paid out.
+    #[serde(with = "decimal")]
     pub net_msat: u64,
     /// The same for each module, by kind.
     pub modules: BTreeMap<String, Audit>,

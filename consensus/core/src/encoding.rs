@@ -119,6 +119,37 @@ pub fn read_ordered<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Decode
         .map_err(|error| DecodeError::Malformed(error.to_string()))
 }
 
+/// A number that is a decimal string in JSON, whose readers may know no integers beyond 2^53, and raw in bytes:
+/// `#[serde(with = "decimal")]` (SPEC API-1).
+pub mod decimal {
+    use serde::{de, Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes the number.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(number)
+        } else {
+            number.serialize(serializer)
+        }
+    }
+
+    /// Reads the number.
+    ///
+    /// # Errors
+    /// If it is no decimal string, or those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            text.parse().map_err(de::Error::custom)
+        } else {
+            u64::deserialize(deserializer)
+        }
+    }
+}
+
 /// Bytes that are hexadecimal where people read and raw where machines do: `#[serde(with = "hex_bytes")]`.
 pub mod hex_bytes {
     use serde::{de, Deserialize, Deserializer, Serialize, Serializer};

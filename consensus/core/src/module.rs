@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use thiserror::Error;
 
 use crate::{
-    encoding::{DecodeError, Wire},
+    encoding::{decimal, DecodeError, Wire},
     hash::FederationId,
     ledger::{Key, Scope, View},
     Amount, Epoch, OutPoint, PeerId, Quorum,
@@ -108,8 +108,10 @@ pub struct Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Audit {
     /// What the federation owns, in millisatoshi.
+    #[serde(with = "decimal")]
     pub assets_msat: u64,
     /// What it owes, in millisatoshi.
+    #[serde(with = "decimal")]
     pub liabilities_msat: u64,
 }
 
