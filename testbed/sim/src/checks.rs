@@ -76,6 +76,11 @@ impl Checks {
         }
     }
 
+    /// What a correct guardian contributed to an epoch, encoded.
+    pub(crate) fn contribution(&self, author: PeerId, epoch: Epoch) -> Option<&Vec<u8>> {
+        self.contributed.get(&(author, epoch))
+    }
+
     /// An accepted transaction stays accepted, in the same epoch.
     pub(crate) fn status(&mut self, txid: TxId, status: &TransactionStatus) {
         match status {

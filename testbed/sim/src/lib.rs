@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod adversary;
+mod ask;
 mod checks;
 mod guardian;
+mod look;
 mod net;
 mod outside;
 pub mod runs;
@@ -11,6 +13,7 @@ mod setup;
 mod users;
 mod world;
 
+pub use adversary::{aux, bval};
 pub use net::Faults;
 pub use setup::Setup;
 pub use users::UserId;

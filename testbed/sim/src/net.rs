@@ -19,10 +19,12 @@ pub struct Faults {
     pub crashes: u32,
     /// How long a crashed guardian stays away at most, in milliseconds.
     pub max_outage_ms: u64,
-    /// Whether one guardian is Byzantine: what it says is tampered with.
-    pub byzantine: bool,
+    /// The guardian that is Byzantine, if one is: what it says is tampered with.
+    pub byzantine: Option<PeerId>,
     /// A partition: these guardians do not reach the others, between two times in milliseconds.
     pub partition: Option<(BTreeSet<PeerId>, u64, u64)>,
+    /// Who does not hear the agreement messages of whom: the speaker, then the listener.
+    pub deaf: BTreeSet<(PeerId, PeerId)>,
 }
 
 impl Faults {
@@ -52,10 +54,17 @@ impl Faults {
         self
     }
 
-    /// Adds a Byzantine guardian.
+    /// Makes a guardian Byzantine.
     #[must_use]
-    pub fn with_a_liar(mut self) -> Self {
-        self.byzantine = true;
+    pub fn with_a_liar(mut self, liar: PeerId) -> Self {
+        self.byzantine = Some(liar);
+        self
+    }
+
+    /// All agreement messages of one guardian to another are lost. What they ask each other still arrives.
+    #[must_use]
+    pub fn with_frames_lost(mut self, from: PeerId, to: PeerId) -> Self {
+        self.deaf.insert((from, to));
         self
     }
 

@@ -1,5 +1,6 @@
 //! Ready-made worlds: what `cargo sim` and the tests run.
 
+use guildmint_core::PeerId;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
@@ -17,7 +18,7 @@ pub fn storm(seed: u64) {
         faults = faults.with_crashes(rng.gen_range(1..=8), rng.gen_range(50..5_000));
     }
     if rng.gen_bool(0.4) {
-        faults = faults.with_a_liar();
+        faults = faults.with_a_liar(PeerId(guardians - 1));
     }
     let mut world = World::new(Setup::guardians(guardians).with(faults), seed);
     for name in 0..rng.gen_range(3..12) {

@@ -41,17 +41,7 @@ impl World {
     /// A new user joins the federation.
     pub fn join(&mut self) -> UserId {
         let id = UserId(self.users.len());
-        let genesis = self.genesis();
-        let membership = Membership {
-            genesis: genesis.encode(),
-            apis: self
-                .peers()
-                .into_iter()
-                .map(|peer| (peer, String::new()))
-                .collect(),
-        };
-        let mut disk = Memory::default();
-        disk.apply(join(&membership));
+        let disk = self.joined();
         let mut seed = [0; 64];
         self.rng.fill(&mut seed[..]);
         self.users.push(User {
@@ -77,6 +67,27 @@ impl World {
             one.disk.apply(changes);
         }
         self.start_user(user);
+    }
+
+    /// All that a user's program knows is lost but the words; it joins the federation again.
+    pub fn wipe_user(&mut self, user: UserId) {
+        let disk = self.joined();
+        let one = &mut self.users[user.0];
+        one.disk = disk;
+        one.unsynced.clear();
+        self.start_user(user);
+    }
+
+    /// What is on the disk of somebody who has just joined.
+    fn joined(&self) -> Memory {
+        let api = |peer| (peer, String::new());
+        let membership = Membership {
+            genesis: self.genesis().encode(),
+            apis: self.peers().into_iter().map(api).collect(),
+        };
+        let mut disk = Memory::default();
+        disk.apply(join(&membership));
+        disk
     }
 
     /// A user loses the connection to a guardian.

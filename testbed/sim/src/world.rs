@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use guildmint_client::RequestId;
 use guildmint_core::{
     ledger::{Key, Scope, Space},
-    Audit, Epoch, FederationId, GenesisConfig, PeerId, Row, TxId, Wire,
+    PeerId, Row, TxId, Wire,
 };
 use guildmint_engine::{
-    node::{Action, CheckJob, Event, Reply, Request, Ticket},
+    node::{inspect, Action, CheckJob, Event, Reply, Said, Ticket},
     rows::Head,
 };
 use guildmint_kit::{
@@ -63,6 +63,8 @@ pub(crate) enum Asker {
     Script(TxId),
     /// A user's program, in one of its lives.
     User(UserId, u32, RequestId),
+    /// Somebody who waits for the answer.
+    Somebody,
 }
 
 /// A federation, its clients and its misfortunes.
@@ -73,14 +75,16 @@ pub struct World {
     pub(crate) rng: ChaCha12Rng,
     pub(crate) setup: Setup,
     pub(crate) guardians: Vec<Guardian>,
-    checks: Checks,
+    pub(crate) checks: Checks,
     pub(crate) next_ticket: u64,
     pub(crate) asked: BTreeMap<Ticket, Asker>,
+    /// Answers that nobody has taken yet.
+    pub(crate) answers: BTreeMap<Ticket, Reply>,
     pub(crate) script: Script,
     pub(crate) outside: Outside,
     pub(crate) users: Vec<User>,
     pub(crate) adversary: Adversary,
-    transactions_checked: usize,
+    pub(crate) transactions_checked: usize,
 }
 
 impl World {
@@ -98,6 +102,7 @@ impl World {
             checks: Checks::default(),
             next_ticket: 0,
             asked: BTreeMap::new(),
+            answers: BTreeMap::new(),
             script: Script::default(),
             outside: Outside::new(setup.guardians, chain, setup.finality_blocks),
             users: Vec::new(),
@@ -110,84 +115,6 @@ impl World {
             world.later(after_ms, Delivery::Start(peer));
         }
         world
-    }
-
-    /// The time, in milliseconds.
-    #[must_use]
-    pub fn now_ms(&self) -> u64 {
-        self.now_ms
-    }
-
-    /// How many transactions some guardian has told to be accepted.
-    #[must_use]
-    pub fn accepted(&self) -> usize {
-        self.checks.accepted()
-    }
-
-    /// The last epoch that each guardian has committed; `None` for those that are down or have none.
-    #[must_use]
-    pub fn committed(&self) -> Vec<Option<Epoch>> {
-        let head = |guardian: &Guardian| guardian.node.as_ref()?.head();
-        self.guardians
-            .iter()
-            .map(|guardian| head(guardian).map(|head| head.epoch))
-            .collect()
-    }
-
-    /// How many transactions wait at a guardian that is up.
-    #[must_use]
-    pub fn pooled(&self, peer: PeerId) -> usize {
-        let node = self.guardians[usize::from(peer.0)].node.as_ref();
-        node.map_or(0, guildmint_engine::Node::pool_size)
-    }
-
-    /// How many transactions all guardians have had checked, counting each time.
-    #[must_use]
-    pub fn transactions_checked(&self) -> usize {
-        self.transactions_checked
-    }
-
-    /// The balance sheet, as the first correct guardian that is up has it.
-    #[must_use]
-    pub fn audit(&self) -> Audit {
-        let node = self
-            .guardians
-            .iter()
-            .find_map(|guardian| guardian.node.as_ref());
-        let modules = node.map(guildmint_engine::Node::audit).unwrap_or_default();
-        modules.values().fold(Audit::default(), |sum, part| Audit {
-            assets_msat: sum.assets_msat + part.assets_msat,
-            liabilities_msat: sum.liabilities_msat + part.liabilities_msat,
-        })
-    }
-
-    /// What the federation owns beyond what it owes, in satoshi, rounded down: fees earned.
-    #[must_use]
-    pub fn surplus_sat(&self) -> u64 {
-        let audit = self.audit();
-        (audit.assets_msat - audit.liabilities_msat) / 1_000
-    }
-
-    /// Rows that all guardians have written.
-    #[must_use]
-    pub fn rows_written(&self) -> u64 {
-        self.guardians.iter().map(|g| g.rows_written).sum()
-    }
-
-    /// What correct guardians said of the liar.
-    #[must_use]
-    pub fn blamed(&self) -> Vec<&str> {
-        let faults = self.checks.blamed.iter();
-        faults.map(|fault| fault.kind.as_str()).collect()
-    }
-
-    /// What correct guardians said of each other.
-    #[must_use]
-    pub fn slander(&self) -> Vec<String> {
-        let faults = self.checks.slander.iter();
-        faults
-            .map(|fault| format!("{}: {}", fault.peer, fault.kind))
-            .collect()
     }
 
     /// Stops a guardian for good, or until [`World::start`].
@@ -325,37 +252,6 @@ impl World {
             );
             self.run(100);
         }
-    }
-
-    /// Whether nothing is left to do.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        let liar = self.liar();
-        let correct = self
-            .guardians
-            .iter()
-            .filter(|guardian| Some(guardian.me()) != liar && guardian.node.is_some());
-        let mut heads: Vec<_> = correct
-            .filter_map(|guardian| guardian.node.as_ref())
-            .map(|node| (node.head().map(|head| head.digest), node.pool_size()))
-            .collect();
-        heads.dedup();
-        self.script.wanted() == 0 && heads.len() == 1 && heads[0].1 == 0
-    }
-
-    /// How many guardians are neither down nor liars.
-    pub(crate) fn correct_and_up(&self) -> usize {
-        let liar = self.liar();
-        let correct = |guardian: &&Guardian| Some(guardian.me()) != liar && guardian.node.is_some();
-        self.guardians.iter().filter(correct).count()
-    }
-
-    pub(crate) fn genesis(&self) -> GenesisConfig {
-        self.guardians[0].federation.genesis().clone()
-    }
-
-    pub(crate) fn federation(&self) -> FederationId {
-        self.guardians[0].federation.id()
     }
 
     pub(crate) fn peers(&self) -> Vec<PeerId> {
@@ -525,14 +421,23 @@ impl World {
     }
 
     fn transmit(&mut self, from: PeerId, to: PeerId, mut bytes: Vec<u8>) {
-        let faults = self.setup.faults.clone();
         if Some(from) == self.liar() {
-            match self.tamper(bytes) {
+            match self.tamper(to, bytes) {
                 Some(tampered) => bytes = tampered,
                 None => return,
             }
         } else {
             self.checks.speech(from, &bytes);
+        }
+        self.carry(from, to, bytes);
+    }
+
+    /// The network carries a message, or loses it.
+    pub(crate) fn carry(&mut self, from: PeerId, to: PeerId, bytes: Vec<u8>) {
+        let faults = self.setup.faults.clone();
+        let is_frames = || matches!(inspect(&bytes), Said::Frames { .. });
+        if faults.deaf.contains(&(from, to)) && is_frames() {
+            return;
         }
         if self.rng.gen_range(0..100) < faults.loss || faults.cut(from, to, self.now_ms) {
             return;
@@ -546,31 +451,6 @@ impl World {
                 bytes: bytes.clone(),
             };
             self.later(delay_ms, Delivery::ToNode(to, life, event));
-        }
-    }
-
-    /// Asks a guardian something; the answer comes to the asker.
-    pub(crate) fn ask(&mut self, peer: PeerId, asker: Asker, request: Request) -> Ticket {
-        self.next_ticket += 1;
-        // Far from the tickets that nodes give out.
-        let ticket = Ticket(1 << 40 | self.next_ticket);
-        self.asked.insert(ticket, asker);
-        let life = self.guardians[usize::from(peer.0)].life;
-        let event = Event::Client { ticket, request };
-        let delay_ms = self.rng.gen_range(1..20);
-        self.later(delay_ms, Delivery::ToNode(peer, life, event));
-        ticket
-    }
-
-    fn hear(&mut self, peer: PeerId, ticket: Ticket, reply: Reply) {
-        let honest = Some(peer) != self.liar();
-        if let (Reply::Transaction(answer), true) = (&reply, honest) {
-            self.checks.status(answer.txid, &answer.status);
-        }
-        match self.asked.remove(&ticket) {
-            Some(Asker::Script(txid)) if honest => self.script_hears(peer, txid, reply),
-            Some(Asker::User(user, life, request)) => self.answer_user(user, life, request, reply),
-            _ => {}
         }
     }
 }

@@ -362,7 +362,9 @@ fn a_wallet_may_be_killed_at_any_instant() {
 #[test]
 fn the_main_job_in_bad_weather() {
     for seed in 0..6 {
-        let faults = Faults::lossy(5).with_crashes(3, 2_000).with_a_liar();
+        let faults = Faults::lossy(5)
+            .with_crashes(3, 2_000)
+            .with_a_liar(PeerId(3));
         let setup = Setup::guardians(4).with_money().with(faults);
         let mut world = World::new(setup, 300 + seed);
         world.run(5_000);
