@@ -30,7 +30,7 @@ pub struct GenesisConfig {
     /// Public keys of the threshold coin, in the agreement's own encoding.
     #[serde(with = "hex_bytes")]
     pub coin: Vec<u8>,
-    /// Least time between the starts of two epochs, in milliseconds (SPEC EPO-7).
+    /// Least time from the end of an epoch to a guardian's next contribution, in milliseconds (SPEC EPO-7).
     pub epoch_floor_ms: u32,
     /// The modules, each with its own config.
     pub modules: BTreeMap<ModuleId, ModuleConfig>,

@@ -71,11 +71,6 @@ enum Finding {
 }
 
 impl Checks {
-    /// Whether clients' transactions are being checked.
-    pub(super) fn is_busy(&self) -> bool {
-        self.submissions_under_way
-    }
-
     /// How many submissions wait.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()

@@ -26,10 +26,6 @@ use crate::{
 /// The longest that a guardian waits before it joins an epoch in which it has nothing to say, in milliseconds (SPEC EPO-7).
 const MAX_RELUCTANCE_MS: u64 = 10_000;
 
-/// How long after the end of the last epoch a guardian that is busy checking transactions gathers them before it contributes, in
-/// milliseconds: under load an epoch of many costs little more than an epoch of one (SPEC EPO-7).
-const GATHER_MS: u64 = 50;
-
 impl Node {
     /// Contributes to the open epoch if there is a reason to and it is not too soon.
     pub(super) fn contribute(&mut self) {
@@ -54,7 +50,6 @@ impl Node {
             self.session(),
             &self.identity,
         );
-        self.contributed_at_ms = Some(self.now_ms);
         let bytes = Talk::Payload(payload.clone()).encode();
         self.take_payload(&payload);
         self.disk.after_save(Action::Broadcast {
@@ -83,13 +78,10 @@ impl Node {
         } else {
             return None;
         };
-        let since_ms = self.contributed_at_ms;
-        let soonest_ms = since_ms.map_or(self.now_ms, |at_ms| at_ms.saturating_add(wait_ms));
-        // What is being checked may still come along.
-        Some(match self.checks.is_busy() {
-            true => soonest_ms.max(self.opened_at_ms.saturating_add(GATHER_MS)),
-            false => soonest_ms,
-        })
+        // Counted from the end of the last epoch: under load what comes meanwhile goes into one epoch together, and an epoch of
+        // many costs little more than an epoch of one.
+        let since_ms = self.opened_at_ms;
+        Some(since_ms.map_or(self.now_ms, |at_ms| at_ms.saturating_add(wait_ms)))
     }
 
     /// What the modules would vote. Computed again only when something has changed.
@@ -275,7 +267,7 @@ impl Node {
         let open = self.round.epoch.next();
         let next = Round::new(&self.coin, self.session(), open);
         self.previous_round = Some(std::mem::replace(&mut self.round, next));
-        self.opened_at_ms = self.now_ms;
+        self.opened_at_ms = Some(self.now_ms);
         self.candidates.clear();
         self.checks.turn();
         self.votes = None;

@@ -75,10 +75,8 @@ pub struct Node {
 
     /// What the modules would vote now, if nothing has changed since it was computed.
     votes: Option<BTreeMap<ModuleId, Vote>>,
-    /// When this guardian last contributed, in milliseconds.
-    contributed_at_ms: Option<u64>,
-    /// When the last epoch was committed, in milliseconds; 0 before the first.
-    opened_at_ms: u64,
+    /// When the last epoch was committed, in milliseconds; none before this guardian has seen one end.
+    opened_at_ms: Option<u64>,
     /// Epochs in a row that changed nothing.
     idle_epochs: u32,
     halted: Option<String>,
@@ -134,8 +132,7 @@ impl Node {
             outcomes: Outcomes::default(),
             waiters: BTreeMap::new(),
             votes: None,
-            contributed_at_ms: None,
-            opened_at_ms: 0,
+            opened_at_ms: None,
             idle_epochs: 0,
             halted: None,
             federation,
