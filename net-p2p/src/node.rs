@@ -59,8 +59,9 @@ impl Node {
         direct_events: Sender<NetworkEvent>,
         events: Sender<NetworkEvent>,
     ) -> Result<Self, StartError> {
-        let transport = transport::build(&roster.keypair, *session_id)
-            .map_err(|error| StartError::Setup(error.to_string()))?;
+        let transport =
+            transport::build(&roster.keypair, *session_id, Arc::clone(&peers.sent_bytes))
+                .map_err(|error| StartError::Setup(error.to_string()))?;
         let behaviour = Behaviour::new(&roster, session_id, peers.clone(), direct_events)?;
         let config = Config::with_executor(|task| drop(async_std::task::spawn(task)));
         let local = roster.keypair.public().to_peer_id();

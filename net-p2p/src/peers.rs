@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use guildmint_core::PeerId;
 
@@ -28,6 +28,8 @@ pub struct Counters {
     pub refused: u64,
     /// Messages of ours that did not go out: no connection, no room in the queue, or too large.
     pub unsent: u64,
+    /// Bytes written to connections, all of them.
+    pub sent_bytes: u64,
     /// Gossiped messages of others that were dropped because [`Events`](crate::Events) was not read in time.
     pub unread: u64,
 }
@@ -38,6 +40,7 @@ pub(crate) struct Peers {
     pub(crate) refused: AtomicU64,
     pub(crate) unsent: AtomicU64,
     pub(crate) unread: AtomicU64,
+    pub(crate) sent_bytes: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +58,7 @@ impl Peers {
             refused: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
             unread: AtomicU64::new(0),
+            sent_bytes: Arc::default(),
         }
     }
 
@@ -107,6 +111,7 @@ impl Peers {
             refused: self.refused.load(Ordering::Relaxed),
             unsent: self.unsent.load(Ordering::Relaxed),
             unread: self.unread.load(Ordering::Relaxed),
+            sent_bytes: self.sent_bytes.load(Ordering::Relaxed),
         }
     }
 }

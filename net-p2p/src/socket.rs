@@ -3,6 +3,10 @@
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
+use std::sync::{
+    atomic::{AtomicU64, Ordering},
+    Arc,
+};
 use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
@@ -22,6 +26,8 @@ pub(crate) struct Socket {
     stream: Async<TcpStream>,
     patience: Duration,
     stalled: Option<Timer>,
+    /// Counts the bytes that were written.
+    sent_bytes: Arc<AtomicU64>,
 }
 
 impl Socket {
@@ -31,7 +37,13 @@ impl Socket {
             stream,
             patience,
             stalled: None,
+            sent_bytes: Arc::default(),
         })
+    }
+
+    /// Counts the bytes it writes from here on, together with others.
+    pub(crate) fn counting(self, sent_bytes: Arc<AtomicU64>) -> Self {
+        Self { sent_bytes, ..self }
     }
 
     /// Fails once the stream has been waiting for its time.
@@ -65,6 +77,8 @@ impl AsyncWrite for Socket {
         match Pin::new(&mut self.stream).poll_write(cx, bytes) {
             Poll::Ready(written) => {
                 self.stalled = None;
+                let bytes = written.as_ref().map_or(0, |bytes| *bytes as u64);
+                self.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
                 Poll::Ready(written)
             }
             Poll::Pending => self.poll_stalled(cx).map(Err),
@@ -87,6 +101,21 @@ mod tests {
     use futures::AsyncWriteExt;
 
     use super::*;
+
+    #[test]
+    fn what_is_written_is_counted() {
+        async_io::block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let stream = Async::<TcpStream>::connect(listener.local_addr().unwrap())
+                .await
+                .unwrap();
+            let sent = Arc::new(AtomicU64::new(5));
+            let socket = Socket::new(stream, STALL_TIMEOUT).unwrap();
+            let mut socket = socket.counting(Arc::clone(&sent));
+            socket.write_all(&[0; 100]).await.unwrap();
+            assert_eq!(sent.load(Ordering::Relaxed), 105);
+        });
+    }
 
     #[test]
     fn writing_to_nobody_fails_in_time_and_for_good() {

@@ -8,6 +8,7 @@ use std::future::{ready, Ready};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::pin::Pin;
+use std::sync::{atomic::AtomicU64, Arc};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -32,13 +33,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
 /// TCP, then noise with the session as prologue, then yamux.
 ///
-/// Two nodes with different session ids cannot complete a handshake.
+/// Two nodes with different session ids cannot complete a handshake. All that is written to the network is counted.
 pub(crate) fn build(
     keypair: &identity::Keypair,
     session_id: [u8; 32],
+    sent_bytes: Arc<AtomicU64>,
 ) -> Result<Boxed<(libp2p::PeerId, StreamMuxerBox)>, noise::Error> {
     let noise = noise::Config::new(keypair)?.with_prologue(session_id.to_vec());
     Ok(Tcp::default()
+        .map(move |socket, _| socket.counting(Arc::clone(&sent_bytes)))
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         // No setter: each of them switches libp2p silently to an old, vulnerable yamux.

@@ -60,6 +60,7 @@ pub(crate) struct Metrics {
     connected: Family<OfGuardian, Gauge>,
     round_trip: Family<OfGuardian, Gauge64>,
     unsent: Counter,
+    sent_bytes: Counter,
     unread: Counter,
     refused: Counter,
     requests: Family<OfRoute, Counter>,
@@ -83,6 +84,7 @@ impl Default for Metrics {
             connected: Family::default(),
             round_trip: Family::default(),
             unsent: Counter::default(),
+            sent_bytes: Counter::default(),
             unread: Counter::default(),
             refused: Counter::default(),
             requests: Family::default(),
@@ -132,6 +134,8 @@ impl Metrics {
         r.register("faults", help, self.faults.clone());
         let help = "Messages that did not go out";
         r.register("network_unsent", help, self.unsent.clone());
+        let help = "Bytes sent to other guardians";
+        r.register("network_sent_bytes", help, self.sent_bytes.clone());
         let help = "Messages that were dropped unread";
         r.register("network_unread", help, self.unread.clone());
         let help = "Connections from other guardians that failed";
@@ -234,6 +238,9 @@ impl Metrics {
         self.unsent
             .inner()
             .store(counters.unsent, Ordering::Relaxed);
+        self.sent_bytes
+            .inner()
+            .store(counters.sent_bytes, Ordering::Relaxed);
         self.unread
             .inner()
             .store(counters.unread, Ordering::Relaxed);

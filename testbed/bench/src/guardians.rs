@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
 };
 
@@ -19,6 +21,8 @@ pub struct Guardians {
     /// What wallets join by.
     pub invite: InviteCode,
     pids: Vec<u32>,
+    /// Where guardians tell the operator about themselves.
+    admin: Vec<String>,
 }
 
 /// What one guardian has spent on average since it started.
@@ -27,6 +31,8 @@ pub struct Spent {
     pub cpu_ms: u64,
     /// Bytes written to the disk.
     pub written_bytes: u64,
+    /// Bytes sent to other guardians.
+    pub sent_bytes: u64,
 }
 
 impl Spent {
@@ -35,6 +41,7 @@ impl Spent {
         Self {
             cpu_ms: self.cpu_ms - before.cpu_ms,
             written_bytes: self.written_bytes - before.written_bytes,
+            sent_bytes: self.sent_bytes - before.sent_bytes,
         }
     }
 }
@@ -46,7 +53,9 @@ impl Guardians {
         let federation = state.federation.as_ref().context("no federation")?;
         let names = state.guardians.iter().map(|guardian| &guardian.spec.name);
         let pids = names.map(|name| Some(state.running(name)?.pid));
+        let admin = state.guardians.iter();
         Ok(Self {
+            admin: admin.map(|guardian| guardian.admin_url.clone()).collect(),
             directory: directory.to_owned(),
             invite: federation.invite.parse()?,
             pids: pids.collect::<Option<_>>().context("a guardian is down")?,
@@ -82,8 +91,13 @@ impl Guardians {
             cpu_ms += cpu_time_ms(*pid)?;
             written_bytes += bytes_written(*pid)?;
         }
+        let mut sent_bytes = 0;
+        for url in &self.admin {
+            sent_bytes += bytes_sent(url)?;
+        }
         let many = self.pids.len() as u64;
         Ok(Spent {
+            sent_bytes: sent_bytes / many,
             cpu_ms: cpu_ms / many,
             written_bytes: written_bytes / many,
         })
@@ -105,4 +119,20 @@ fn bytes_written(pid: u32) -> Result<u64> {
         .lines()
         .find_map(|line| line.strip_prefix("write_bytes: "));
     Ok(line.context("io")?.trim().parse()?)
+}
+
+/// What a guardian says in its metrics.
+fn bytes_sent(admin_url: &str) -> Result<u64> {
+    let host = admin_url.strip_prefix("http://").context("no URL")?;
+    let mut stream = TcpStream::connect(host)?;
+    write!(
+        stream,
+        "GET /metrics HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let line = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("guildmint_network_sent_bytes_total "));
+    Ok(line.context("metrics")?.trim().parse()?)
 }

@@ -46,9 +46,7 @@ async fn run(options: &Options, directory: &Path) -> Result<()> {
         let path = folder.path().join(number.to_string());
         wallets.push(Wallet::join(&path, &guardians.invite).await?);
     }
-    guardians
-        .fund(&mut wallets, 100_000, folder.path())
-        .await?;
+    guardians.fund(&mut wallets, 100_000, folder.path()).await?;
     latency(options, &guardians, &mut wallets[0]).await?;
     for many in [1, 4, 8, 16] {
         load(options, &guardians, &mut wallets[..many]).await?;
@@ -107,8 +105,8 @@ async fn idle(options: &Options, guardians: &Guardians) -> Result<()> {
     let spent = guardians.spent()?.since(&before);
     let cpu = spent.cpu_ms as f64 / (options.idle * 10) as f64;
     println!(
-        "idle: {cpu:.2} % of a core and {} bytes written per guardian in {} s",
-        spent.written_bytes, options.idle
+        "idle: {cpu:.2} % of a core, {} bytes written and {} bytes sent per guardian in {} s",
+        spent.written_bytes, spent.sent_bytes, options.idle
     );
     Ok(())
 }
@@ -119,9 +117,10 @@ fn report(guardians: &Guardians, before: &Spent, client: Duration, reissues: usi
     }
     let spent = guardians.spent()?.since(before);
     println!(
-        "  per reissue: {:.1} ms of CPU and {} bytes written per guardian, {:.1} ms of CPU of the client",
+        "  per reissue: {:.1} ms of CPU, {} bytes written and {} bytes sent per guardian, {:.1} ms of CPU of the client",
         spent.cpu_ms as f64 / reissues as f64,
         spent.written_bytes / reissues as u64,
+        spent.sent_bytes / reissues as u64,
         client.as_secs_f64() * 1_000.0 / reissues as f64,
     );
     Ok(())
