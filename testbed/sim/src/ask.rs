@@ -15,20 +15,28 @@ impl World {
     /// # Panics
     /// If one does not within a minute.
     pub fn question(&mut self, peers: &[PeerId], request: &Request) -> Vec<Reply> {
+        let asked = self.put(peers, request);
+        self.answers(&asked)
+    }
+
+    /// Asks guardians the same at once; see [`World::answers`].
+    pub fn put(&mut self, peers: &[PeerId], request: &Request) -> Vec<Ticket> {
         let ask = |peer: &PeerId| self.ask(*peer, Asker::Somebody, request.clone());
-        let tickets: Vec<Ticket> = peers.iter().map(ask).collect();
+        peers.iter().map(ask).collect()
+    }
+
+    /// Lets time pass until questions are answered.
+    ///
+    /// # Panics
+    /// If that takes longer than a minute.
+    pub fn answers(&mut self, asked: &[Ticket]) -> Vec<Reply> {
         let deadline_ms = self.now_ms + PATIENCE_MS;
-        loop {
-            if tickets
-                .iter()
-                .all(|ticket| self.answers.contains_key(ticket))
-            {
-                let answers = tickets.iter().filter_map(|one| self.answers.remove(one));
-                return answers.collect();
-            }
-            assert!(self.now_ms < deadline_ms, "no answer to {request:?}");
+        while !asked.iter().all(|one| self.answers.contains_key(one)) {
+            assert!(self.now_ms < deadline_ms, "no answer within a minute");
             self.run(5);
         }
+        let answers = asked.iter().filter_map(|one| self.answers.remove(one));
+        answers.collect()
     }
 
     /// Asks a guardian something; the answer comes to the asker.

@@ -67,6 +67,12 @@ impl World {
         (audit.assets_msat - audit.liabilities_msat) / 1_000
     }
 
+    /// How many guardians there are.
+    #[must_use]
+    pub fn size(&self) -> u16 {
+        self.setup.guardians
+    }
+
     /// Rows that all guardians have written.
     #[must_use]
     pub fn rows_written(&self) -> u64 {

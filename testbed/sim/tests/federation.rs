@@ -72,44 +72,6 @@ fn an_accepted_transaction_sent_again_gives_its_status() {
     assert_eq!((world.accepted(), world.committed()), (1, epochs));
 }
 
-/// Scenario 9, as far as the engine goes: a transaction is all or nothing.
-#[test]
-fn a_transaction_that_fails_in_its_last_output_changes_nothing() {
-    let mut world = World::new(Setup::guardians(4), 4);
-    let amount = Amount::from_sat(5).unwrap();
-    let input = |name| {
-        let key = None;
-        let honest = true;
-        Item::new(
-            play::MODULE,
-            &Mint {
-                name,
-                amount,
-                key,
-                honest,
-            },
-        )
-    };
-    let output = |amount| {
-        let padding = Vec::new();
-        Item::new(play::MODULE, &Burn { amount, padding })
-    };
-    let unbalanced = Transaction {
-        inputs: vec![input(1), input(2)],
-        outputs: vec![output(amount), output(Amount::from_sat(4).unwrap())],
-        signatures: vec![None, None],
-    };
-    world.submit(unbalanced);
-    world.run(5_000);
-    assert_eq!(world.accepted(), 0);
-    world.give_up();
-    // Neither name was used up.
-    world.submit_play(1, 5_000);
-    world.submit_play(2, 5_000);
-    world.run_until_settled(MINUTE_MS);
-    assert_eq!(world.accepted(), 2);
-}
-
 /// Scenario 7, as far as the engine goes: of two transactions that spend the same, one wins everywhere.
 #[test]
 fn the_same_money_spent_twice_at_once_is_spent_once() {

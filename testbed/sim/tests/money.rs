@@ -3,26 +3,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod common;
+
 use bitcoin::{hashes::Hash, Address, Network, PubkeyHash, ScriptBuf};
-use guildmint_client::{ClientError, Command, NotesString, Phase, Reply, View};
+use guildmint_client::{Command, Phase, Reply, View};
 use guildmint_core::{Amount, PeerId};
 use guildmint_sim::{Faults, Setup, UserId, World};
 
-fn sat(sat: u64) -> Amount {
-    Amount::from_sat(sat).unwrap()
-}
+use common::{check_books, outside, receive, sat};
 
 fn world(seed: u64) -> World {
     let mut world = World::new(Setup::guardians(4).with_money(), seed);
     world.run(2_000);
     world
-}
-
-/// An address of somebody outside.
-fn outside(byte: u8) -> (String, ScriptBuf) {
-    let hash = PubkeyHash::from_byte_array([byte; 20]);
-    let address = Address::p2pkh(hash, Network::Regtest);
-    (address.to_string(), address.script_pubkey())
 }
 
 fn received(world: &mut World, script: &ScriptBuf) -> u64 {
@@ -51,27 +44,6 @@ fn withdraw(world: &mut World, user: UserId, address: &str, amount: Amount) -> (
         )
         .unwrap();
     (fee_sat, view)
-}
-
-fn receive(world: &mut World, user: UserId, notes: NotesString) -> Result<View, ClientError> {
-    world.operate(user, Command::Receive { notes })
-}
-
-/// Everything owed is in somebody's wallet, and everything owned is owed or was earned in fees.
-fn check_books(world: &mut World, users: &[UserId], earned_sat: u64) {
-    world.run(10_000);
-    let audit = world.audit();
-    let in_wallets: u64 = users.iter().map(|user| world.balance(*user).msat()).sum();
-    assert_eq!(
-        audit.liabilities_msat, in_wallets,
-        "what is owed is in wallets"
-    );
-    assert_eq!(
-        audit.assets_msat - audit.liabilities_msat,
-        earned_sat * 1_000
-    );
-    assert_eq!(world.refused_broadcasts(), [""; 0]);
-    assert_eq!(world.slander(), [""; 0]);
 }
 
 /// Scenario 1.
