@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use guildmint_core::{
-    ledger::Key, Audit, Epoch, FederationId, GenesisConfig, PayloadHash, PeerId, Wire,
+    ledger::{Key, Scope, Space},
+    Audit, Epoch, FederationId, GenesisConfig, PayloadHash, PeerId, Wire,
 };
-use guildmint_engine::Payload;
+use guildmint_engine::{
+    rows::{Clock, Tip},
+    Payload,
+};
 
 use crate::{guardian::Guardian, world::World};
 
@@ -95,11 +99,16 @@ impl World {
             .collect()
     }
 
-    /// The agreed rows of each guardian, as they are on its disk.
+    /// The agreed rows of each guardian, as they are on its disk; but for the tips of the chain and the clock, which are told
+    /// along with whatever else there is to say.
     #[must_use]
     pub fn agreed_rows(&self) -> Vec<BTreeMap<Key, Vec<u8>>> {
+        let engine = Scope::engine(Space::Agreed);
+        let told_along = [Key::table::<Tip>(engine), Key::table::<Clock>(engine)];
+        let is_kept =
+            |key: &Key| key.is_agreed() && !told_along.iter().any(|table| key.0.starts_with(table));
         let agreed = |guardian: &Guardian| {
-            let rows = guardian.disk.0.iter().filter(|(key, _)| key.is_agreed());
+            let rows = guardian.disk.0.iter().filter(|(key, _)| is_kept(key));
             rows.map(|(key, value)| (key.clone(), value.clone()))
                 .collect()
         };

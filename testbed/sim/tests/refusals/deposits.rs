@@ -19,7 +19,7 @@ fn a_deposit_that_is_claimed_twice_at_once_is_credited_once() {
     let (mut world, alice, bob) = world(5);
     let mut scribe = Scribe::new(&world, 1);
     let mut in_one_epoch = 0;
-    for address in 0..4 {
+    for address in 0..8 {
         let deposit = scribe.pay(&mut world, address, 5_000);
         world.chain().mine(3);
         world.run(10_000);
@@ -40,7 +40,7 @@ fn a_deposit_that_is_claimed_twice_at_once_is_credited_once() {
         receive(&mut world, bob, scribe.string(&notes)).unwrap();
     }
     assert!(in_one_epoch > 0, "both were in one epoch");
-    assert_eq!(world.balance(bob), sat(20_000));
+    assert_eq!(world.balance(bob), sat(40_000));
     check_books(&mut world, &[alice, bob], 0);
 }
 

@@ -294,10 +294,11 @@ pub enum Stage {
     Ordered,
 }
 
-/// `what` is wrong with a transaction. The liar proposes it, and then its owner submits it to every guardian: all refuse it with this code, and no
-/// agreed row changes on any disk.
+/// `what` is wrong with a transaction. The liar proposes it, and then its owner submits it to every guardian: all refuse it
+/// with this code, and no agreed row changes on any disk.
 pub fn refuse(world: &mut World, what: &str, transaction: &Transaction, code: &str, stage: Stage) {
-    world.run(5_000);
+    // A guardian with nothing to say joins another's epoch after ten seconds at most.
+    world.run(15_000);
     let before = world.agreed_rows();
     let unchanged =
         |world: &World| assert!(world.agreed_rows() == before, "{what}: it left a trace");
