@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use guildmint_testbed::{amount::Msat, network::Order};
+use guildmint_testbed::{amount::Msat, control::Order};
 use structopt::{clap::AppSettings, StructOpt};
 
 /// A test network on this machine: a real bitcoind and electrs on regtest, and guardians as processes.

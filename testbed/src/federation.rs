@@ -109,7 +109,16 @@ impl Guardian {
 
     /// Whether it says that it can serve clients.
     pub fn is_ready(&self) -> bool {
-        minreq::get(format!("{}/readyz", self.api_url))
+        self.affirms("/readyz")
+    }
+
+    /// Whether it says that it runs, be there a federation to serve clients with or not.
+    pub fn is_alive(&self) -> bool {
+        self.affirms("/livez")
+    }
+
+    fn affirms(&self, path: &str) -> bool {
+        minreq::get(format!("{}{path}", self.api_url))
             .with_timeout(REQUEST_LIMIT_S)
             .send()
             .is_ok_and(|response| response.status_code == 200)

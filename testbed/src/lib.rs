@@ -7,6 +7,7 @@ pub mod bitcoind;
 pub mod build;
 pub mod cache;
 pub mod command;
+pub mod control;
 pub mod electrs;
 pub mod faucet;
 pub mod federation;

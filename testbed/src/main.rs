@@ -18,8 +18,9 @@ use bitcoin::{Address, Network as Chain};
 use guildmint_testbed::{
     cache::Cache,
     command::run_shown,
+    control::{control, Order},
     logs::tail,
-    network::{self, Network, Options, Order, Tools},
+    network::{self, Network, Options, Tools},
     process::Lifetime,
     programs::{cargo, workspace},
     report::Report,
@@ -219,13 +220,18 @@ impl Testbed {
         let state = State::load(directory)?;
         let known: Vec<&str> = state.specs().map(|spec| spec.name.as_str()).collect();
         let spec = state.specs().find(|spec| spec.name == name);
-        let spec = spec.with_context(|| format!("there is no {name:?}: {}", known.join(", ")))?;
+        let spec = spec.with_context(|| {
+            format!(
+                "there is no {name:?} in this network: it has {}",
+                known.join(", ")
+            )
+        })?;
         println!("{}", tail(&spec.log, lines));
         Ok(())
     }
 
     fn control(&self, directory: &Path, name: &str, order: Order) -> Result<()> {
-        Ok(network::control(directory, name, order, &self.stop)?)
+        Ok(control(directory, name, order, &self.stop)?)
     }
 
     fn servers(&self, json: bool) -> Result<()> {

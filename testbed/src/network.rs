@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
@@ -28,7 +27,7 @@ use crate::{
 /// How many block rewards the faucet can spend at once in a new network.
 const REWARDS: u64 = 20;
 /// How long a server may take to become ready.
-const READY_LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const READY_LIMIT: Duration = Duration::from_secs(90);
 /// How long a server may take to end before it is killed.
 pub const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// How often the network's file is looked at while a testbed watches it, in looks of the waiting loop.
@@ -58,7 +57,7 @@ pub struct Tools {
 #[derive(Debug, Error)]
 pub enum NetworkError {
     /// One runs already.
-    #[error("a test network runs in {} ({}): stop it with `cargo testbed down`", .directory.display(), .names.join(", "))]
+    #[error("a test network runs in {} ({}): stop it with `cargo testbed down --dir {}`", .directory.display(), .names.join(", "), .directory.display())]
     Running {
         /// Its directory.
         directory: PathBuf,
@@ -330,7 +329,11 @@ impl Network {
     }
 }
 
-fn wait_ready(child: &mut Running, state: &State, stop: &Stop) -> Result<(), ProcessError> {
+pub(crate) fn wait_ready(
+    child: &mut Running,
+    state: &State,
+    stop: &Stop,
+) -> Result<(), ProcessError> {
     let name = child.name().to_owned();
     let mut progress = Progress::begin(format!("starting {name}"), None);
     let ready = child.wait_ready(stop, READY_LIMIT, || {
@@ -439,47 +442,4 @@ pub fn down(directory: &Path) -> Result<Vec<String>, NetworkError> {
     }
     stop_all(directory)?;
     Ok(running)
-}
-
-/// What to do with one server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Order {
-    /// Ask it to end.
-    Stop,
-    /// End it as a power failure would.
-    Kill,
-    /// Start it again.
-    Start,
-}
-
-/// Stops, kills or starts one server of the network in `directory`. What is started outlives this process.
-pub fn control(
-    directory: &Path,
-    name: &str,
-    order: Order,
-    stop: &Stop,
-) -> Result<(), NetworkError> {
-    let state = State::load(directory)?;
-    let known = || state.specs().map(|spec| spec.name.clone()).collect();
-    let spec = state.specs().find(|spec| spec.name == name);
-    let spec = spec.ok_or_else(|| NetworkError::NoSuchServer {
-        name: name.into(),
-        known: known(),
-    })?;
-    match (order, state.running(name)) {
-        (Order::Start, Some(_)) => Err(NetworkError::RunsAlready(name.into())),
-        (Order::Start, None) => {
-            let mut child = spec.start(Lifetime::Detached)?;
-            let identity = child.identity();
-            State::update(directory, |state| {
-                state.processes.insert(name.into(), identity);
-            })?;
-            wait_ready(&mut child, &state, stop)?;
-            child.release();
-            Ok(())
-        }
-        (Order::Stop, Some(process)) => Ok(process.terminate(STOP_LIMIT).map(|_| ())?),
-        (Order::Kill, Some(process)) => Ok(process.kill().map(|_| ())?),
-        (Order::Stop | Order::Kill, None) => Ok(()),
-    }
 }

@@ -176,10 +176,29 @@ impl State {
                 let tip = bitcoind.rpc.tip().map(|tip| tip.height);
                 matches!((electrs.height(), tip), (Ok(indexed), Ok(height)) if indexed >= height)
             }
-            _ => self
-                .guardians
-                .iter()
-                .any(|guardian| guardian.spec.name == name && guardian.is_ready()),
+            _ => self.guardian(name).is_some_and(Guardian::is_ready),
+        }
+    }
+
+    /// The guardian of this name.
+    pub fn guardian(&self, name: &str) -> Option<&Guardian> {
+        let mut guardians = self.guardians.iter();
+        guardians.find(|guardian| guardian.spec.name == name)
+    }
+
+    /// What must run before a guardian can be ready, in words; nothing if all of it does.
+    pub fn lacks(&self, guardian: &Guardian) -> Option<String> {
+        let missing = |name: &str| self.running(name).is_none();
+        if let Some(server) = ["bitcoind", "electrs"].into_iter().find(|it| missing(it)) {
+            return Some(server.to_owned());
+        }
+        let others = self.guardians.iter().filter(|other| *other != guardian);
+        let down = others.filter(|other| missing(&other.spec.name)).count();
+        let tolerated = self.guardians.len().saturating_sub(1) / 3;
+        match down.saturating_sub(tolerated) {
+            0 => None,
+            1 => Some("one more guardian".to_owned()),
+            more => Some(format!("{more} more guardians")),
         }
     }
 
@@ -202,6 +221,7 @@ impl State {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::{cache::Cache, ports::Ports};
 
     #[test]
     fn it_is_read_as_it_was_written() {
@@ -235,6 +255,37 @@ mod tests {
         assert_eq!(state.running("electrs"), Some(me));
         assert_eq!(state.running("bitcoind"), None);
         assert_eq!(state.running("guardian-0"), None);
+    }
+
+    #[test]
+    fn a_guardian_needs_the_chain_and_a_quorum() {
+        let me = Identity::of(std::process::id()).unwrap();
+        let mut state = State::new(None);
+        let mut ports = Ports::new(&Cache::at(tempfile::tempdir().unwrap().path()));
+        for index in 0..4 {
+            let guardian = Guardian::plan("".as_ref(), "".as_ref(), index, &mut ports);
+            state.guardians.push(guardian.unwrap());
+        }
+        let mut lacking = Vec::new();
+        for server in [
+            "bitcoind",
+            "electrs",
+            "guardian-3",
+            "guardian-1",
+            "guardian-0",
+        ] {
+            lacking.push(state.lacks(&state.guardians[2]).unwrap_or_default());
+            state.processes.insert(server.into(), me);
+        }
+        let expected = [
+            "bitcoind",
+            "electrs",
+            "2 more guardians",
+            "one more guardian",
+            "",
+        ];
+        assert_eq!(lacking, expected);
+        assert_eq!(state.lacks(&state.guardians[2]), None);
     }
 
     #[test]

@@ -12,9 +12,10 @@ use std::{
 use bitcoin::{Address, Amount, Network as Chain};
 use guildmint_testbed::{
     cache::Cache,
+    control::{control, Order},
     electrs::Electrs,
     faucet::FaucetError,
-    network::{control, down, Network, NetworkError, Options, Order, Tools},
+    network::{down, Network, NetworkError, Options, Tools},
     process::Lifetime,
     programs::Programs,
     rpc::{Rpc, RpcError},

@@ -15,8 +15,8 @@ use std::{
 use bitcoin::Amount;
 use guildmint_testbed::{
     command::capture,
+    control::Order,
     federation::FINALITY_BLOCKS,
-    network::Order,
     stop::Stop,
     wallet::{Wallet, WalletError},
 };
@@ -143,8 +143,8 @@ fn all_guardians_lose_power_while_notes_are_received(town: &Town) {
             while begun.elapsed() < moment {
                 thread::yield_now();
             }
-            town.order_all_guardians(Order::Kill);
-            town.order_all_guardians(Order::Start);
+            town.kill_all_guardians();
+            town.start_all_guardians();
             // Received before, or when the guardians were back, or else by going on.
             let _ = receiving.join().unwrap();
         });

@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, path::Path, thread, time::Duration};
 use bitcoin::{hashes::Hash, Address, Amount, Network as Chain, ScriptBuf, WPubkeyHash};
 use guildmint_testbed::{
     cache::Cache,
+    control::{control, Order},
     faucet::Faucet,
     federation::Guardian,
-    network::{control, stop_all, Network, Options, Order, Tools},
+    network::{stop_all, Network, Options, Tools},
     process::Lifetime,
     programs::Programs,
     rpc::Rpc,
@@ -90,13 +91,23 @@ impl Town {
             .unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 
-    /// At the same time: guardians that are all down become ready only together.
-    pub fn order_all_guardians(&self, order: Order) {
+    /// All guardians lose power at the same time.
+    pub fn kill_all_guardians(&self) {
         let guardians = self.guardians();
         thread::scope(|scope| {
             for guardian in &guardians {
-                scope.spawn(|| self.order(&guardian.spec.name, order));
+                scope.spawn(|| self.order(&guardian.spec.name, Order::Kill));
             }
+        });
+    }
+
+    /// One after the other, as an operator does it. The first ones cannot be ready before there is a quorum.
+    pub fn start_all_guardians(&self) {
+        for guardian in self.guardians() {
+            self.order(&guardian.spec.name, Order::Start);
+        }
+        self.wait("quorum of guardians", || {
+            self.guardians().iter().all(Guardian::is_ready)
         });
     }
 
