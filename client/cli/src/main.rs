@@ -40,10 +40,33 @@ fn refuse(error: &clap::Error) -> ExitCode {
     if matches!(error.kind, HelpDisplayed | VersionDisplayed) {
         return output::print_text(&error.message);
     }
-    // The rest of clap's message is the usage; the first line says what is wrong.
-    let line = error.message.lines().next().unwrap_or_default();
-    let line = line.trim_start_matches("error: ");
-    let failure = Failure::new(Exit::Usage, "usage", line)
+    let failure = Failure::new(Exit::Usage, "usage", complaint(error))
         .remedy("`guildmint --help` and `guildmint <command> --help` show what can be said");
-    output::fail(&failure, Format::Json)
+    output::fail(&failure, wanted_format())
+}
+
+/// What is wrong, without the usage that clap adds to it.
+fn complaint(error: &clap::Error) -> String {
+    // Clap has nothing to say here but the whole help.
+    if error.kind == clap::ErrorKind::MissingArgumentOrSubcommand {
+        return "no command is given".to_owned();
+    }
+    let ends = ["USAGE:", "For more info", "If you believe"];
+    let lines = error.message.lines().map(str::trim);
+    let lines = lines.take_while(|line| !ends.iter().any(|end| line.starts_with(end)));
+    let words: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
+}
+
+/// The format that is asked for on a command line which cannot be read.
+fn wanted_format() -> Format {
+    let arguments: Vec<String> = std::env::args().collect();
+    let option = arguments.windows(2).find_map(|pair| match pair {
+        [name, value] if name == "--output" => Some(value.as_str()),
+        [_, both] => both.strip_prefix("--output="),
+        _ => None,
+    });
+    let variable = std::env::var("GUILDMINT_OUTPUT").ok();
+    let format = option.or(variable.as_deref()).map(str::parse);
+    format.and_then(Result::ok).unwrap_or(Format::Json)
 }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
-use guildmint_client::{Command, Reply};
+use guildmint_client::{ClientError, Command, Reply};
 use guildmint_core::Amount;
 use serde_json::{json, Value as Json};
 
@@ -32,7 +32,7 @@ pub async fn run(
         return Ok(offer);
     }
     if !command.yes {
-        confirm(command, &price, &offer)?;
+        confirm(&wallet, command, &price, &offer)?;
     }
     let withdraw = Command::Withdraw {
         address: command.address.clone(),
@@ -58,6 +58,10 @@ impl Price {
     fn total_msat(&self) -> u64 {
         self.fee.msat().saturating_add(self.federation_fee.msat())
     }
+
+    fn with(&self, amount: Amount) -> Amount {
+        Amount::sum([amount, self.fee, self.federation_fee]).unwrap_or(Amount::MAX)
+    }
 }
 
 async fn quote(wallet: &mut Wallet, command: &Withdraw) -> Result<Price, Failure> {
@@ -65,7 +69,12 @@ async fn quote(wallet: &mut Wallet, command: &Withdraw) -> Result<Price, Failure
         address: command.address.clone(),
         amount: command.amount,
     };
-    match wallet.command("asking the price", question).await? {
+    let reply = wallet.command("asking the price", question).await;
+    // Guardians refuse what they could not pay. That the user could not is the nearer reason.
+    if reply.as_ref().is_err_and(|no| no.exit == Exit::Refused) {
+        afford(wallet, command.amount)?;
+    }
+    match reply? {
         Reply::Quote {
             fee_sat,
             federation_fee,
@@ -81,8 +90,21 @@ async fn quote(wallet: &mut Wallet, command: &Withdraw) -> Result<Price, Failure
     }
 }
 
-/// Asks the user, if there is one.
-fn confirm(command: &Withdraw, price: &Price, offer: &Json) -> Result<(), Failure> {
+fn afford(wallet: &Wallet, needed: Amount) -> Result<(), Failure> {
+    let available = wallet.client().balance().spendable;
+    if needed > available {
+        return Err(ClientError::InsufficientFunds { needed, available }.into());
+    }
+    Ok(())
+}
+
+/// Asks the user, if there is one, and only what can be done.
+fn confirm(
+    wallet: &Wallet,
+    command: &Withdraw,
+    price: &Price,
+    offer: &Json,
+) -> Result<(), Failure> {
     let unconfirmed = |message: &str| {
         Failure::new(Exit::Confirmation, "confirmation_needed", message)
             .remedy("say --yes to withdraw at this price")
@@ -92,6 +114,7 @@ fn confirm(command: &Withdraw, price: &Price, offer: &Json) -> Result<(), Failur
     if !stdin.is_terminal() {
         return Err(unconfirmed("the withdrawal was not confirmed"));
     }
+    afford(wallet, price.with(command.amount))?;
     let (amount, fee, address) = (command.amount, price.fee, clean(&command.address));
     eprint!("Withdraw {amount} to {address} for a fee of {fee}? [y/N] ");
     let mut answer = String::new();

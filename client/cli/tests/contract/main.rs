@@ -143,11 +143,36 @@ fn usage_errors_say_what_is_wrong() {
     ] {
         run(Path::new("/nowhere"), arguments).bad(2, "usage");
     }
-    let error = run(Path::new("/nowhere"), &["send", "1000"]).bad(2, "usage");
-    assert!(
-        error["message"].as_str().unwrap().contains("no unit"),
-        "{error}"
-    );
+    for (arguments, part) in [
+        (&["send", "1000"] as &[&str], "no unit"),
+        (&["send"], "<amount>"),
+        (&["withdraw"], "<address> <amount>"),
+        (&["blance"], "Did you mean 'balance'?"),
+        (&["deposit"], "no command"),
+        (&[], "no command"),
+    ] {
+        let error = run(Path::new("/nowhere"), arguments).bad(2, "usage");
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            message.contains(part) && !message.contains("USAGE"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn usage_errors_come_in_the_format_that_is_asked_for() {
+    for arguments in [
+        &["--output", "human", "send"] as &[&str],
+        &["send", "--output=human"],
+    ] {
+        let output = program(Path::new("/nowhere"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+    }
 }
 
 #[test]
