@@ -167,7 +167,7 @@ impl Deposit {
     /// Guardians agree on a block: what is in it can be claimed.
     fn agreed(&mut self, hash: &Json, desk: &mut Desk<'_>) {
         if let Some((block, agreed)) = &mut self.block {
-            if *hash == Json::from(block.to_string()) {
+            if hash.as_str() == Some(&block.to_string()) {
                 *agreed = true;
                 self.look(desk);
             }

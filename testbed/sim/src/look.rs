@@ -36,6 +36,13 @@ impl World {
             .collect()
     }
 
+    /// How many transactions a guardian that is up keeps in mind beside its pool.
+    #[must_use]
+    pub fn remembered(&self, peer: PeerId) -> usize {
+        let node = self.guardians[usize::from(peer.0)].node.as_ref();
+        node.map_or(0, guildmint_engine::Node::remembered)
+    }
+
     /// How many transactions wait at a guardian that is up.
     #[must_use]
     pub fn pooled(&self, peer: PeerId) -> usize {

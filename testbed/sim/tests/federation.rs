@@ -345,6 +345,26 @@ fn a_transaction_is_checked_once_by_each_guardian_whoever_brings_it() {
     assert_eq!((world.accepted(), world.transactions_checked()), (20, 80));
 }
 
+/// SPEC GEN-5: what holds alone but is refused is free to make, so it must not be remembered.
+#[test]
+fn refused_transactions_leave_nothing_behind() {
+    let mut world = World::new(Setup::guardians(4), 16);
+    world.submit_play(1, 1_000);
+    world.run_until_settled(MINUTE_MS);
+    world.submit_play(2, 1_000);
+    world.run_until_settled(MINUTE_MS);
+    let before = world.remembered(PeerId(0));
+    for msat in 2_000..2_100 {
+        // The name was used before.
+        world.submit_play(1, msat);
+        world.run(20);
+        world.give_up();
+    }
+    world.run(5_000);
+    assert_eq!(world.accepted(), 2);
+    assert!(world.remembered(PeerId(0)) <= before);
+}
+
 /// SPEC TX-6: one note is good for one place in the pool.
 #[test]
 fn the_same_money_waits_only_once() {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use guildmint_core::{module::Reject, Epoch, PayloadHash, Tagged, Transaction, Wire};
+use guildmint_core::{module::Reject, Epoch, PayloadHash, Tagged, Transaction, TxId, Wire};
 
 use super::{
     event::{Action, CheckJob, CheckResult, Ticket},
@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{rows::Pooled, Checked};
 
-/// Submissions that are checked as one batch.
-const MAX_BATCHED_SUBMISSIONS: usize = 64;
+/// Inputs that are checked as one batch, if they are of more than one transaction. ⚠ The open epoch may wait for this check, and if many
+/// are wrong it is done again and again to find them.
+const MAX_BATCHED_INPUTS: usize = 64;
 
 /// A transaction in short, with its signatures: its id alone would not tell a good copy from a bad one (SPEC TX-5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,9 +25,10 @@ impl Print {
     }
 }
 
-/// A transaction that a client waits to have checked.
+/// A transaction that may be pooled once it is checked.
 pub(super) struct Submission {
-    pub(super) ticket: Ticket,
+    /// Of the client who submitted it; none if it was in the pool before a restart.
+    pub(super) ticket: Option<Ticket>,
     pub(super) print: Print,
     pub(super) transaction: Transaction,
 }
@@ -50,12 +52,10 @@ enum State {
 
 /// Whom a check is for.
 enum Job {
-    /// Clients wait for an answer.
-    Submissions(Vec<(Print, Ticket)>),
+    /// They may be pooled.
+    Submissions(Vec<(Print, Option<Ticket>)>),
     /// They are in a payload of this epoch.
     Payload(Epoch, PayloadHash, Vec<Print>),
-    /// They waited in the pool before a restart.
-    Pool(Vec<Print>),
 }
 
 /// What is known of a payload's transactions.
@@ -106,18 +106,41 @@ impl Checks {
     fn found(&mut self, print: Print, checked: Option<&Checked>) {
         match checked {
             Some(checked) => self.known.insert(print, State::Holds(checked.clone())),
-            None => self.known.remove(&print),
+            None => {
+                let holds = matches!(self.known.get(&print), Some(State::Holds(_)));
+                (!holds).then(|| self.known.remove(&print)).flatten()
+            }
         };
     }
 
+    /// Forgets a transaction that holds alone but was not pooled. ⚠ Anyone can make as many of these as they like.
+    pub(super) fn forget(&mut self, transaction: &Transaction) {
+        let print = Print::of(transaction);
+        for known in [&mut self.known, &mut self.known_before] {
+            if matches!(known.get(&print), Some(State::Holds(_))) {
+                known.remove(&print);
+            }
+        }
+    }
+
+    /// How many transactions are being checked or are known to hold.
+    pub(super) fn remembered(&self) -> usize {
+        self.known.len() + self.known_before.len()
+    }
+
     /// Submissions to be checked next, unless some are under way; and those that hold already.
-    fn due(&mut self) -> (Vec<Submission>, Vec<(Ticket, Checked)>) {
+    fn due(&mut self) -> (Vec<Submission>, Vec<(Option<Ticket>, Checked)>) {
         let (mut due, mut done, mut later) = (Vec::new(), Vec::new(), VecDeque::new());
+        let mut inputs = 0;
         for submission in std::mem::take(&mut self.queue) {
-            let full = self.submissions_under_way || due.len() >= MAX_BATCHED_SUBMISSIONS;
+            let more = inputs + submission.transaction.inputs.len();
+            let full = !due.is_empty() && more > MAX_BATCHED_INPUTS;
             match self.state(submission.print) {
                 Some(State::Holds(checked)) => done.push((submission.ticket, checked.clone())),
-                None if !full => due.push(submission),
+                None if !full && !self.submissions_under_way => {
+                    inputs = more;
+                    due.push(submission);
+                }
                 _ => later.push_back(submission),
             }
         }
@@ -142,7 +165,7 @@ impl Node {
     fn check_submissions(&mut self) {
         let (due, done) = self.checks.due();
         for (ticket, checked) in done {
-            self.dry_run(Some(ticket), checked);
+            self.dry_run(ticket, checked);
         }
         if due.is_empty() {
             return;
@@ -182,45 +205,43 @@ impl Node {
     /// What is known of a payload's transactions. Those that are not are added to those whose check has begun.
     fn look_at<'a>(
         &self,
-        transactions: impl Iterator<Item = (Print, &'a Transaction)>,
+        transactions: impl Iterator<Item = (Print, TxId, &'a Transaction)>,
         begun: &mut BTreeSet<Print>,
     ) -> Finding {
         let mut ids = BTreeSet::new();
         let (mut holding, mut unknown, mut is_waiting) = (Vec::new(), Vec::new(), false);
-        for (print, transaction) in transactions {
-            let id = self.federation.txid(transaction);
+        for (print, id, transaction) in transactions {
             // ⚠ Two copies may differ in their signatures, and which is stored must not depend on who has seen which.
             if !ids.insert(id) {
                 return Finding::Bad;
             }
             match (self.checks.state(print), self.pool.checked(id, transaction)) {
-                (Some(State::Holds(checked)), _) | (_, Some(checked)) => {
-                    holding.push(checked.clone());
-                }
-                (None, None) if begun.insert(print) => unknown.push((print, transaction.clone())),
+                (Some(State::Holds(checked)), _) | (_, Some(checked)) => holding.push(checked),
+                (None, None) if !begun.contains(&print) => unknown.push((print, transaction)),
                 (Some(State::UnderWay) | None, None) => is_waiting = true,
             }
         }
         if !unknown.is_empty() {
-            let (prints, unknown) = unknown.into_iter().unzip();
+            begun.extend(unknown.iter().map(|(print, _)| print));
+            let unknown = unknown.into_iter();
+            let (prints, unknown) = unknown.map(|(print, one)| (print, one.clone())).unzip();
             return Finding::Unknown(prints, unknown);
         }
         match is_waiting {
             true => Finding::Waiting,
-            false => Finding::Good(holding),
+            false => Finding::Good(holding.into_iter().cloned().collect()),
         }
     }
 
     /// Has the pooled transactions checked again: what is stored is not proof.
     pub(super) fn restore_pool(&mut self) {
-        let pooled = self.disk.scan::<Pooled>();
-        if pooled.is_empty() {
-            return;
+        for (_, transaction) in self.disk.scan::<Pooled>() {
+            self.checks.enqueue(Submission {
+                ticket: None,
+                print: Print::of(&transaction),
+                transaction,
+            });
         }
-        let transactions: Vec<Transaction> = pooled.into_iter().map(|(_, one)| one).collect();
-        let prints: Vec<Print> = transactions.iter().map(Print::of).collect();
-        let job = Job::Pool(prints.clone());
-        self.start_check(job, prints, CheckJob::Each(transactions));
     }
 
     pub(super) fn on_checked(&mut self, ticket: Ticket, result: CheckResult) {
@@ -247,24 +268,17 @@ impl Node {
                     self.round.checked(payload, None);
                 }
             }
-            (Some(Job::Pool(prints)), CheckResult::Each(results)) => {
-                for (print, result) in prints.into_iter().zip(results) {
-                    self.checks.found(print, result.as_ref().ok());
-                    if let Ok(checked) = result {
-                        self.dry_run(None, checked);
-                    }
-                }
-            }
             _ => {}
         }
     }
 
     /// A submitted transaction was checked alone. A failure makes no verdict for its id: the same id may come again with
     /// other signatures (SPEC TX-5).
-    fn submission_checked(&mut self, ticket: Ticket, result: Result<Checked, Reject>) {
-        match result {
-            Ok(checked) => self.dry_run(Some(ticket), checked),
-            Err(reject) => self.refuse(ticket, &reject),
+    fn submission_checked(&mut self, ticket: Option<Ticket>, result: Result<Checked, Reject>) {
+        match (result, ticket) {
+            (Ok(checked), ticket) => self.dry_run(ticket, checked),
+            (Err(reject), Some(ticket)) => self.refuse(ticket, &reject),
+            (Err(_), None) => {}
         }
     }
 }

@@ -55,8 +55,9 @@ impl Node {
                 });
             }
             Request::Audit => {
-                let answer = self.audit_answer();
-                self.reply(ticket, Reply::Audit(answer));
+                let reply = Reply::Audit(self.audit_answer());
+                // What it shows must be true also after a crash.
+                self.disk.after_save(Action::Reply { ticket, reply });
             }
             Request::Status => {
                 let answer = self.status_answer();
@@ -87,7 +88,7 @@ impl Node {
             return self.reply(ticket, Reply::Problem(busy));
         }
         self.checks.enqueue(Submission {
-            ticket,
+            ticket: Some(ticket),
             print: Print::of(&transaction),
             transaction,
         });
@@ -109,10 +110,12 @@ impl Node {
     /// A transaction that was in the pool before a restart was tried.
     pub(super) fn tried_again(&mut self, checked: Checked, verdict: Result<BTreeSet<Key>, Reject>) {
         let (txid, epoch) = (checked.id(), self.round.epoch);
+        let transaction = checked.transaction().clone();
         // It has waited long enough.
         let since_ms = self.now_ms.saturating_sub(PATIENCE_MS);
         let pooled = verdict.and_then(|claims| self.pool.insert(checked, claims, since_ms, epoch));
         if pooled.is_err() {
+            self.checks.forget(&transaction);
             self.disk.remove(&Pooled(txid));
         }
     }
@@ -125,14 +128,15 @@ impl Node {
         verdict: Result<BTreeSet<Key>, Reject>,
     ) {
         let txid = checked.id();
+        let transaction = checked.transaction().clone();
         let epoch = self.round.epoch;
-        let pooled = verdict.and_then(|claims| {
-            let transaction = checked.transaction().clone();
-            self.pool.insert(checked, claims, self.now_ms, epoch)?;
-            Ok(transaction)
-        });
+        let pooled =
+            verdict.and_then(|claims| self.pool.insert(checked, claims, self.now_ms, epoch));
+        if pooled.is_err() {
+            self.checks.forget(&transaction);
+        }
         match pooled {
-            Ok(transaction) => {
+            Ok(()) => {
                 self.disk.put(&Pooled(txid), &transaction);
                 let reply = Reply::Transaction(TransactionAnswer {
                     txid,

@@ -114,7 +114,7 @@ impl Node {
 
     /// Takes a payload of the open epoch whose signature was verified: logs it and agrees on it.
     pub(super) fn take_payload(&mut self, payload: &Payload) {
-        if self.round.receive(payload) {
+        if self.round.receive(payload, &self.federation) {
             let row = self.round.next_log_row();
             self.disk.put(&row, &log_entry(payload));
             let step = self.round.agree_on(payload);
@@ -124,7 +124,7 @@ impl Node {
 
     /// The same for one that was read from the log.
     pub(super) fn replay_payload(&mut self, payload: &Payload) {
-        if self.round.receive(payload) {
+        if self.round.receive(payload, &self.federation) {
             let step = self.round.agree_on(payload);
             self.follow(step);
         }

@@ -220,6 +220,12 @@ impl Node {
         self.pool.len()
     }
 
+    /// Transactions that are being checked, or are remembered to hold alone.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.checks.remembered()
+    }
+
     /// Why it has stopped for good, if it has.
     #[must_use]
     pub fn halted(&self) -> Option<&str> {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use guildmint_core::{
-    limits, DecodeError, Epoch, GenesisConfig, PayloadHash, PeerId, SessionId, Transaction, Wire,
+    limits, DecodeError, Epoch, GenesisConfig, PayloadHash, PeerId, SessionId, Transaction, TxId,
+    Wire,
 };
 
 use super::checks::Print;
@@ -11,7 +12,7 @@ use crate::{
     contribution::{Contribution, Payload},
     process::Batch,
     rows::{Log, LogEntry},
-    Agreement, Checked, Coin, Message, Step,
+    Agreement, Checked, Coin, Federation, Message, Step,
 };
 
 /// How long a payload that a peer speaks of may take to arrive by gossip before it is asked for, in milliseconds.
@@ -35,7 +36,8 @@ struct Received {
     payload: Payload,
     /// `None` if it does not decode: it counts as empty.
     contribution: Option<Contribution>,
-    prints: Vec<Print>,
+    /// Of each transaction, in their order.
+    names: Vec<(Print, TxId)>,
     transactions: Verdict,
 }
 
@@ -76,7 +78,7 @@ impl Round {
 
     /// Takes a payload of this epoch that its author signed, and tells whether it is new and counts: log it then. Only an
     /// author's first counts, and any that was delivered: a liar cannot fill our memory with others.
-    pub(super) fn receive(&mut self, payload: &Payload) -> bool {
+    pub(super) fn receive(&mut self, payload: &Payload, federation: &Federation) -> bool {
         let hash = payload.hash();
         let wanted = !self.first.contains_key(&payload.author)
             || self.agreement.delivered().any(|(_, other)| other == hash);
@@ -87,7 +89,8 @@ impl Round {
             .ok()
             .filter(votes_fit);
         let transactions = contribution.iter().flat_map(|one| &one.transactions);
-        let prints: Vec<Print> = transactions.map(Print::of).collect();
+        let names = transactions.map(|one| (Print::of(one), federation.txid(one)));
+        let names = names.collect();
         self.ask_at_ms.remove(&(payload.author, hash));
         self.first.entry(payload.author).or_insert(hash);
         self.payloads.insert(
@@ -95,7 +98,7 @@ impl Round {
             Received {
                 payload: payload.clone(),
                 contribution,
-                prints,
+                names,
                 transactions: Verdict::Unknown,
             },
         );
@@ -127,7 +130,7 @@ impl Round {
     ) -> impl Iterator<
         Item = (
             PayloadHash,
-            impl Iterator<Item = (Print, &Transaction)> + '_,
+            impl Iterator<Item = (Print, TxId, &Transaction)> + '_,
         ),
     > + '_ {
         let payloads = self.payloads.iter();
@@ -137,8 +140,8 @@ impl Round {
                 Some((*hash, received, received.contribution.as_ref()?))
             });
         unknown.map(|(hash, received, contribution)| {
-            let prints = received.prints.iter().copied();
-            (hash, prints.zip(&contribution.transactions))
+            let named = received.names.iter().zip(&contribution.transactions);
+            (hash, named.map(|((print, id), one)| (*print, *id, one)))
         })
     }
 

@@ -194,7 +194,8 @@ impl Node {
         })?;
         local.finish()?;
         let reply = super::clients::query_reply(answer);
-        self.out.push(Action::Reply { ticket, reply });
+        // What it tells must be true also after a crash.
+        self.disk.after_save(Action::Reply { ticket, reply });
         Ok(())
     }
 
