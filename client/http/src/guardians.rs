@@ -11,6 +11,9 @@ use surf::http::mime;
 /// Connections that are kept to one guardian. Further requests wait for one of them.
 const MAX_CONNECTIONS: usize = 16;
 
+/// What the pool of connections puts before the reason why there is none; it tells people nothing.
+const POOL_PREFIX: &str = "An error occured while creating a new object: ";
+
 /// Guardians' APIs, over connections that are reused.
 #[derive(Debug, Clone)]
 pub struct Guardians {
@@ -57,7 +60,11 @@ impl Guardians {
     }
 
     async fn fetch(&self, url: &str, request: &ApiRequest) -> Result<Json, RequestError> {
-        let broken = |error: surf::Error| RequestError::Unreachable(error.to_string());
+        let broken = |error: surf::Error| {
+            let text = error.to_string();
+            let reason = text.strip_prefix(POOL_PREFIX).unwrap_or(&text);
+            RequestError::Unreachable(reason.to_owned())
+        };
         let url: surf::Url = url
             .parse()
             .map_err(|_| RequestError::Unreachable("its address is no URL".to_owned()))?;
