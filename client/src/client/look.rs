@@ -6,7 +6,7 @@ use guildmint_core::{Amount, FederationId, PeerId};
 use guildmint_mint::{client::NotesString, Nonce, PointBytes};
 use serde::Serialize;
 
-use super::Client;
+use super::{Asker, Client};
 use crate::{
     error::ClientError,
     operation::{OperationId, Phase, View},
@@ -135,7 +135,9 @@ impl Client {
     /// Whether the chain is being asked about an operation's address.
     #[must_use]
     pub fn is_looking(&self, id: OperationId) -> bool {
-        self.looking.contains(&id)
+        let mut questions = self.questions.values();
+        let asks = |asker: &Asker| matches!(asker, Asker::Operation(asking) if *asking == id);
+        self.looking.contains(&id) || questions.any(|(asker, _)| asks(asker))
     }
 
     /// What keeps an operation's transactions from being settled, as far as the guardians say.

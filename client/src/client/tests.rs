@@ -91,6 +91,20 @@ fn a_deposit_is_claimed_by_itself() {
     );
 }
 
+#[test]
+fn who_looks_for_a_deposit_looks_until_it_is_claimed() {
+    let mut world = World::standard();
+    let operation = world.start(0, Command::DepositAddress);
+    let view = world.users[0].client.operation(operation).unwrap();
+    world.pay(view.details["address"].as_str().unwrap(), 5_000);
+    // A program that ends when nothing is looked for any more sees the claim begin.
+    let looks = Command::Deposits { operation: None };
+    world.command(0, looks).unwrap();
+    world.run(0, |user| !user.client.is_looking(operation));
+    let view = world.users[0].client.operation(operation).unwrap();
+    assert!(["claiming", "claimed"].contains(&view.state), "{view:?}");
+}
+
 fn submissions(world: &World) -> usize {
     let asked = world.users[0].asked.iter();
     asked
