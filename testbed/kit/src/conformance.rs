@@ -55,7 +55,7 @@ pub trait Subject: Sized {
 
 /// Makes tests of all that a module must do, one for each of [`checks`](crate::conformance::checks).
 ///
-/// ```ignore
+/// ```text
 /// guildmint_kit::conformance!(MySubject);
 /// ```
 #[macro_export]
