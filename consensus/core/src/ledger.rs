@@ -210,14 +210,26 @@ impl<'a> Ledger<'a> {
         &self.claimed
     }
 
-    /// Whether any row differs from what it was at [`Ledger::begin`].
+    /// Whether any row differs from what it was at [`Ledger::begin`]. ⚠ If that hangs on rows that are not loaded, they are
+    /// missing: the answer must not depend on what happens to be in a guardian's memory.
     #[must_use]
     pub fn has_changed(&self) -> bool {
-        let mut changes = self.scratch.iter().flatten();
-        changes.any(|(key, value)| match self.settled.get(key) {
-            Some(before) => before != value,
-            None => self.base.get(key) != Some(value.as_deref()),
-        })
+        let mut unknown = BTreeSet::new();
+        for (key, value) in self.scratch.iter().flatten() {
+            let before = match self.settled.get(key) {
+                Some(before) => Some(before.as_deref()),
+                None => self.base.get(key),
+            };
+            match before {
+                Some(before) if before == value.as_deref() => {}
+                Some(_) => return true,
+                None => {
+                    unknown.insert(key.clone());
+                }
+            }
+        }
+        self.missing.borrow_mut().extend(unknown);
+        false
     }
 
     /// Keeps the changes since [`Ledger::begin`].
@@ -461,6 +473,61 @@ mod tests {
             ledger.finish(),
             Err(Obstacle::Missing([Balance(1).key(SCOPE)].into()))
         );
+    }
+
+    #[test]
+    fn what_is_written_again_is_no_change() {
+        let base = {
+            let mut ledger = Ledger::new(&Nothing);
+            ledger.view(SCOPE).put(&Balance(1), &sat(5));
+            Memory(BTreeMap::from_iter(
+                ledger
+                    .settled
+                    .into_iter()
+                    .filter_map(|(k, v)| Some((k, v?))),
+            ))
+        };
+        let changed = |write: fn(&mut View<'_, '_>)| {
+            let mut ledger = Ledger::new(&base);
+            ledger.view(SCOPE).put(&Balance(2), &sat(7));
+            ledger.begin();
+            write(&mut ledger.view(SCOPE));
+            ledger.has_changed()
+        };
+        assert!(!changed(|_| {}));
+        assert!(!changed(|view| view.put(&Balance(1), &sat(5))));
+        assert!(!changed(|view| view.put(&Balance(2), &sat(7))));
+        assert!(!changed(|view| view.remove(&Balance(3))));
+        assert!(changed(|view| view.put(&Balance(1), &sat(6))));
+        assert!(changed(|view| view.remove(&Balance(2))));
+        assert!(changed(|view| view.put(&Balance(3), &sat(0))));
+    }
+
+    #[test]
+    fn whether_something_changed_does_not_depend_on_what_is_loaded() {
+        let mut ledger = Ledger::new(&Nothing);
+        ledger.begin();
+        ledger.view(SCOPE).put(&Balance(1), &sat(5));
+        let _ = ledger.has_changed();
+        ledger.keep();
+        assert_eq!(
+            ledger.finish(),
+            Err(Obstacle::Missing([Balance(1).key(SCOPE)].into()))
+        );
+    }
+
+    #[test]
+    fn what_two_claim_is_named() {
+        let base = Memory::default();
+        let mut ledger = Ledger::new(&base);
+        ledger.begin();
+        ledger.view(SCOPE).put(&Balance(1), &sat(5));
+        ledger.view(SCOPE).insert(&Balance(2), &sat(5)).unwrap();
+        ledger.view(SCOPE).remove(&Balance(3));
+        let claimed = [Balance(2), Balance(3)].map(|row| row.key(SCOPE));
+        assert_eq!(*ledger.claimed(), BTreeSet::from(claimed));
+        ledger.begin();
+        assert!(ledger.claimed().is_empty());
     }
 
     #[test]
