@@ -243,7 +243,8 @@ impl ServerModule for Mint {
         let share = self.keys.get(&output.denomination)?.share.clone();
         let blinded = output.blinded;
         Some(Later::slow(move || {
-            let blinded = BlindedMessage::from_bytes(&blinded.0).ok()?;
+            // Decoded strictly when the transaction was checked (SPEC MIN-3), or it would not have been accepted.
+            let blinded = BlindedMessage::from_accepted_bytes(&blinded.0).ok()?;
             let share = Bytes(sign_share(&share, &blinded).to_bytes());
             Some(MintOutcome { share })
         }))

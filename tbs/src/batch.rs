@@ -5,6 +5,9 @@
 //! 1986), so that every guardian computes the same and no randomness enters consensus.
 //!
 //! Signatures were decoded strictly, so they lie in the subgroup where one check and the batch agree.
+//!
+//! A weight is a + b·λ with 64 bits in each of a and b, where λ is what the endomorphism φ multiplies by: wᵢ·σᵢ = a·σᵢ +
+//! b·φ(σᵢ) takes half of the doublings. Since λ is of 128 bits and the group order of 255, all 2¹²⁸ weights differ.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +15,7 @@ use bls12_381::{G1Affine, G1Projective, G2Prepared};
 use sha2_v09::{Digest, Sha256};
 
 use crate::curve::normalize;
+use crate::glv::endomorphism;
 use crate::hash::clear_cofactor;
 use crate::msm::multi_scalar_mul;
 use crate::verify::pairings_cancel;
@@ -23,8 +27,16 @@ const WEIGHTS_TAG: &[u8] = b"guildmint-tbs/batch-weights/1";
 /// One claim of a batch: a key, a message, and the signature that is said to be theirs.
 type Claim<'a> = (&'a PreparedPublicKey, &'a Message, &'a Signature);
 
-/// Points and their weights.
+/// A weight: a and b of a + b·λ.
+type Weight = [u64; 2];
+
+/// Points and what they are multiplied by.
 type Terms = Vec<(G1Affine, u128)>;
+
+/// A point with its weight. Before its cofactor is cleared, too: clearing is a multiplication, which φ commutes with.
+fn weigh(point: &G1Affine, [a, b]: Weight) -> [(G1Affine, u128); 2] {
+    [(*point, a.into()), (endomorphism(point), b.into())]
+}
 
 /// Whether every signature is right. True for an empty batch.
 ///
@@ -38,7 +50,7 @@ pub fn verify_batch(claims: &[Claim<'_>]) -> bool {
     let signatures: Terms = claims
         .iter()
         .zip(&weights)
-        .map(|((_, _, signature), weight)| (signature.0, *weight))
+        .flat_map(|((_, _, signature), weight)| weigh(&signature.0, *weight))
         .collect();
     let signature: G1Projective = multi_scalar_mul(&signatures);
 
@@ -46,18 +58,17 @@ pub fn verify_batch(claims: &[Claim<'_>]) -> bool {
     let mut by_key: BTreeMap<_, (&PreparedPublicKey, Terms)> = BTreeMap::new();
     for (((key, _, _), point), weight) in claims.iter().zip(normalize(&mapped)).zip(weights) {
         let (_, terms) = by_key.entry(key.encoding()).or_insert((key, Terms::new()));
-        terms.push((point, weight));
+        terms.extend(weigh(&point, weight));
     }
-    let pairs: Vec<(G1Affine, &G2Prepared)> = by_key
+    let (lines, mut sums): (Vec<&G2Prepared>, Vec<G1Projective>) = by_key
         .into_values()
-        .map(|(key, terms)| {
-            (
-                clear_cofactor(&multi_scalar_mul(&terms)).into(),
-                key.lines(),
-            )
-        })
-        .collect();
-    pairings_cancel(&signature.into(), &pairs)
+        .map(|(key, terms)| (key.lines(), clear_cofactor(&multi_scalar_mul(&terms))))
+        .unzip();
+    sums.push(signature);
+    let mut sums = normalize(&sums);
+    let signature = sums.pop().unwrap_or_default();
+    let pairs: Vec<_> = sums.into_iter().zip(lines).collect();
+    pairings_cancel(&signature, &pairs)
 }
 
 /// The positions of the wrong signatures, in order; none if the batch is right.
@@ -85,7 +96,7 @@ fn search(claims: &[Claim<'_>], offset: usize, invalid: &mut Vec<usize>) {
 }
 
 /// A weight for each claim, from a hash of all of them in order.
-fn weights(claims: &[Claim<'_>]) -> Vec<u128> {
+fn weights(claims: &[Claim<'_>]) -> Vec<Weight> {
     let mut batch = Sha256::new();
     batch.update(WEIGHTS_TAG);
     batch.update((claims.len() as u64).to_be_bytes());
@@ -102,10 +113,12 @@ fn weights(claims: &[Claim<'_>]) -> Vec<u128> {
             .chain(seed)
             .chain(position.to_be_bytes())
             .finalize();
-        digest
-            .iter()
-            .take(16)
-            .fold(0, |weight: u128, byte| weight << 8 | u128::from(*byte))
+        let half = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(0, |half, byte| half << 8 | u64::from(*byte))
+        };
+        [half(&digest[..8]), half(&digest[8..16])]
     };
     (0..claims.len() as u64).map(weight).collect()
 }

@@ -44,8 +44,8 @@ pub(crate) fn mul(point: &G1Affine, scalar: &Scalar) -> G1Projective {
     product
 }
 
-/// φ(x, y) = (β·x, y). The coordinates pass through bytes, the only way the curve crate lets them out.
-fn endomorphism(point: &G1Affine) -> G1Affine {
+/// φ(x, y) = (β·x, y), for every point of the curve. The coordinates pass through bytes, the only way the curve crate lets them out.
+pub(crate) fn endomorphism(point: &G1Affine) -> G1Affine {
     if point.is_identity().into() {
         return *point; // has no coordinates, and stays where it is
     }
