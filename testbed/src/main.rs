@@ -22,7 +22,7 @@ use guildmint_testbed::{
     logs::tail,
     network::{self, Network, Options, Tools},
     process::Lifetime,
-    programs::{cargo, workspace},
+    programs::{cargo, workspace, Build},
     report::Report,
     servers::Servers,
     state::State,
@@ -148,10 +148,11 @@ impl Testbed {
         &self,
         directory: PathBuf,
         guardians: usize,
+        build: Build,
         lifetime: Lifetime,
     ) -> Result<(Network, Tools)> {
         network::examine(&directory, guardians)?;
-        let tools = Tools::find_or_build(&self.cache, guardians, &self.stop)?;
+        let tools = Tools::find_or_build(&self.cache, guardians, build, &self.stop)?;
         let options = Options {
             directory: directory.clone(),
             guardians,
@@ -172,7 +173,8 @@ impl Testbed {
         } else {
             Lifetime::Tethered
         };
-        let (mut network, tools) = self.start(directory.clone(), guardians, lifetime)?;
+        let (mut network, tools) =
+            self.start(directory.clone(), guardians, Build::Test, lifetime)?;
         show(&Report::of(&directory, &network.state()?), shown.json)?;
         let option = match shown.place.dir {
             Some(_) => format!(" --dir {}", directory.display()),
@@ -256,7 +258,7 @@ impl Testbed {
             .prefix("guildmint-demo-")
             .tempdir()?;
         let (network, tools) = self
-            .start(folder.path().into(), 4, Lifetime::Tethered)
+            .start(folder.path().into(), 4, Build::Test, Lifetime::Tethered)
             .map_err(|error| keep(&folder, error))?;
         let programs = tools.programs.context("the wallet was not built")?;
         let outcome = demo::run(&network, &programs.wallet, &self.stop);
@@ -282,7 +284,8 @@ impl Testbed {
         let folder = tempfile::Builder::new()
             .prefix("guildmint-bench-")
             .tempdir()?;
-        let (network, _) = self.start(folder.path().into(), 4, Lifetime::Tethered)?;
+        let (network, _) =
+            self.start(folder.path().into(), 4, Build::Release, Lifetime::Tethered)?;
         let mut command: Program = cargo(&self.cache);
         command
             .args(["run", "--release", "--manifest-path"])

@@ -16,7 +16,7 @@ use crate::{
     federation::{deal, FederationError, Guardian},
     ports::{Ports, PortsError},
     process::{Identity, Lifetime, ProcessError, Running, Spec},
-    programs::{Programs, ProgramsError},
+    programs::{Build, Programs, ProgramsError},
     progress::Progress,
     rpc::RpcError,
     servers::{Servers, ServersError},
@@ -130,11 +130,12 @@ impl Tools {
     pub fn find_or_build(
         cache: &Cache,
         guardians: usize,
+        build: Build,
         stop: &Stop,
     ) -> Result<Self, NetworkError> {
         let servers = Servers::find_or_build(cache, stop)?;
         let programs = (guardians > 0)
-            .then(|| Programs::build(cache, stop))
+            .then(|| Programs::build(cache, build, stop))
             .transpose()?;
         Ok(Self { servers, programs })
     }

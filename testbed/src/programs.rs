@@ -20,6 +20,47 @@ use crate::{
 pub const PROGRAMS_VARIABLE: &str = "GUILDMINT_PROGRAMS";
 const PACKAGES: [&str; 3] = ["guildmintd", "guildmint-dealer", "guildmint"];
 
+/// How the programs are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// Quickly, with all that helps to find mistakes: for tests and play.
+    Test,
+    /// As they are used, which takes long: for measurements.
+    Release,
+}
+
+impl Build {
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Test => &[],
+            Self::Release => &["--release"],
+        }
+    }
+
+    /// The folder of cargo's in which the programs come out.
+    fn output(self) -> &'static str {
+        match self {
+            Self::Test => "debug",
+            Self::Release => "release",
+        }
+    }
+
+    /// The folder of ours in which they are kept.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Test => "testbed",
+            Self::Release => "testbed-release",
+        }
+    }
+
+    fn usual(self) -> Duration {
+        match self {
+            Self::Test => Duration::from_secs(6 * 60),
+            Self::Release => Duration::from_secs(12 * 60),
+        }
+    }
+}
+
 /// The programs of a federation and its users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Programs {
@@ -73,22 +114,23 @@ pub fn cargo(cache: &Cache) -> Command {
 
 impl Programs {
     /// The programs, built as far as the sources have changed.
-    pub fn build(cache: &Cache, stop: &Stop) -> Result<Self, ProgramsError> {
+    pub fn build(cache: &Cache, build: Build, stop: &Stop) -> Result<Self, ProgramsError> {
         if let Some(folder) = env::var_os(PROGRAMS_VARIABLE).filter(|folder| !folder.is_empty()) {
             return Self::in_folder(Path::new(&folder));
         }
         let target = cache.target();
-        let folder = Self::folder(cache);
+        let folder = Self::folder(cache, build);
         cache.make(&folder)?;
         packages::ensure(packages::WORKSPACE, &folder, stop)?;
         let _lock = cache.lock("programs", stop)?;
         // One at a time: in one go, a guardian would be built with the features that only the dealer asks for.
-        let build = |package: &&str| {
+        let command = |package: &&str| {
             let mut command = cargo(cache);
             command.args(["build", "--package", package, "--bin", package]);
+            command.args(build.flags());
             command
         };
-        let (usual, log) = (Some(Duration::from_secs(6 * 60)), folder.join("build.log"));
+        let (usual, log) = (Some(build.usual()), folder.join("build.log"));
         let title = "building the guardian, the dealer and the wallet";
         let quiet = Quiet {
             title,
@@ -96,16 +138,16 @@ impl Programs {
             log: &log,
             percent: |_| None,
         };
-        quiet.run(PACKAGES.iter().map(build).collect(), stop)?;
+        quiet.run(PACKAGES.iter().map(command).collect(), stop)?;
         for name in PACKAGES {
-            copy(&target.join("debug").join(name), &folder.join(name))?;
+            copy(&target.join(build.output()).join(name), &folder.join(name))?;
         }
         Self::in_folder(&folder)
     }
 
     /// Where the built programs are kept. Other builds, with other features, do not reach there.
-    pub fn folder(cache: &Cache) -> PathBuf {
-        cache.target().join("testbed")
+    pub fn folder(cache: &Cache, build: Build) -> PathBuf {
+        cache.target().join(build.folder())
     }
 
     fn in_folder(folder: &Path) -> Result<Self, ProgramsError> {

@@ -11,7 +11,7 @@ use guildmint_testbed::{
     cache::Cache,
     command::{describe, run_shown, CommandError, Quiet},
     packages,
-    programs::{cargo, Programs, PROGRAMS_VARIABLE},
+    programs::{cargo, Build, Programs, PROGRAMS_VARIABLE},
     progress::minutes,
     servers::Servers,
     stop::Stop,
@@ -71,7 +71,7 @@ impl Suite<'_> {
             Ok(())
         })?;
         self.step("programs", |suite| {
-            Ok(Programs::build(suite.cache, suite.stop).map(|_| ())?)
+            Ok(Programs::build(suite.cache, Build::Test, suite.stop).map(|_| ())?)
         })?;
         self.step("documentation", |suite| {
             let mut command = cargo(suite.cache);
@@ -106,7 +106,7 @@ impl Suite<'_> {
             "--no-fail-fast",
         ]);
         // The tests of whole networks take the programs built above, whatever the test build's features are.
-        command.env(PROGRAMS_VARIABLE, Programs::folder(self.cache));
+        command.env(PROGRAMS_VARIABLE, Programs::folder(self.cache, Build::Test));
         self.show(command)
     }
 

@@ -10,7 +10,12 @@ use std::{
 use anyhow::{Context, Result};
 use guildmint_core::InviteCode;
 use guildmint_testbed::{
-    cache::Cache, network, programs::Programs, state::State, stop::Stop, wallet::Wallet as Banker,
+    cache::Cache,
+    network,
+    programs::{Build, Programs},
+    state::State,
+    stop::Stop,
+    wallet::Wallet as Banker,
 };
 
 use crate::wallet::Wallet;
@@ -66,7 +71,7 @@ impl Guardians {
     pub async fn fund(&self, wallets: &mut [Wallet], sat: u64, folder: &Path) -> Result<()> {
         let state = State::load(&self.directory)?;
         let faucet = network::faucet(&state, &self.directory)?;
-        let program = Programs::folder(&Cache::from_env()?).join("guildmint");
+        let program = Programs::folder(&Cache::from_env()?, Build::Release).join("guildmint");
         let banker = Banker::new(&program, folder, "banker", &Stop::default())?;
         banker.run(&["init"])?;
         banker.run(&["join", &self.invite.to_string()])?;

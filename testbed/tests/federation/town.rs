@@ -10,7 +10,7 @@ use guildmint_testbed::{
     federation::Guardian,
     network::{stop_all, Network, Options, Tools},
     process::Lifetime,
-    programs::Programs,
+    programs::{Build, Programs},
     rpc::Rpc,
     servers::Servers,
     stop::Stop,
@@ -45,7 +45,8 @@ impl Drop for Town {
 impl Town {
     pub fn found() -> Self {
         let (cache, stop) = (Cache::from_env().unwrap(), Stop::default());
-        let programs = Programs::build(&cache, &stop).unwrap_or_else(|error| panic!("{error}"));
+        let programs =
+            Programs::build(&cache, Build::Test, &stop).unwrap_or_else(|error| panic!("{error}"));
         let tools = Tools {
             servers: Servers::find(&cache).unwrap_or_else(|error| panic!("{error}")),
             programs: Some(programs.clone()),

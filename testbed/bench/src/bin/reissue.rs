@@ -49,7 +49,7 @@ async fn run(options: &Options, directory: &Path) -> Result<()> {
     guardians.fund(&mut wallets, 100_000, folder.path()).await?;
     latency(options, &guardians, &mut wallets[0]).await?;
     for many in [1, 4, 8, 16] {
-        load(options, &guardians, &mut wallets[..many]).await?;
+        wallets = load(options, &guardians, wallets, many).await?;
     }
     idle(options, &guardians).await
 }
@@ -75,26 +75,34 @@ async fn latency(options: &Options, guardians: &Guardians, wallet: &mut Wallet) 
     report(guardians, &before, cpu.elapsed(), took.len())
 }
 
-async fn load(options: &Options, guardians: &Guardians, wallets: &mut [Wallet]) -> Result<()> {
+/// Many of the wallets at once, each as a task of its own.
+async fn load(
+    options: &Options,
+    guardians: &Guardians,
+    mut wallets: Vec<Wallet>,
+    many: usize,
+) -> Result<Vec<Wallet>> {
+    let resting = wallets.split_off(many);
     let (before, cpu) = (guardians.spent()?, ProcessTime::now());
     let begun = Instant::now();
     let end = begun + Duration::from_secs(options.seconds);
-    let many = wallets.len();
-    let running = wallets.iter_mut().map(|wallet| async move {
-        let mut done = 0;
-        while Instant::now() < end {
-            wallet.reissue().await?;
-            done += 1;
-        }
-        anyhow::Ok(done)
-    });
-    let done: usize = futures::future::try_join_all(running)
-        .await?
-        .into_iter()
-        .sum();
-    let rate = done as f64 / begun.elapsed().as_secs_f64();
+    let run = |mut wallet: Wallet| {
+        task::spawn(async move {
+            let mut done = 0;
+            while Instant::now() < end {
+                wallet.reissue().await?;
+                done += 1;
+            }
+            anyhow::Ok((wallet, done))
+        })
+    };
+    let ended = futures::future::try_join_all(wallets.into_iter().map(run)).await?;
+    let took = begun.elapsed();
+    let done: usize = ended.iter().map(|(_, done)| done).sum();
+    let rate = done as f64 / took.as_secs_f64();
     println!("{many} clients: {rate:.1} reissues/s");
-    report(guardians, &before, cpu.elapsed(), done)
+    report(guardians, &before, cpu.elapsed(), done)?;
+    Ok(ended.into_iter().map(|(wallet, _)| wallet).chain(resting).collect())
 }
 
 async fn idle(options: &Options, guardians: &Guardians) -> Result<()> {
