@@ -15,6 +15,7 @@ mod world;
 
 pub use adversary::{aux, bval};
 pub use net::Faults;
+pub use script::play_money;
 pub use setup::Setup;
 pub use users::UserId;
 pub use world::World;

@@ -25,25 +25,31 @@ impl Script {
     }
 }
 
+/// Makes play money under a name and burns it again.
+#[must_use]
+pub fn play_money(name: u64, msat: u64) -> Transaction {
+    let amount = Amount::from_msat(msat).unwrap_or(Amount::ZERO);
+    let mint = Mint {
+        name,
+        amount,
+        key: None,
+        honest: true,
+    };
+    let burn = Burn {
+        amount,
+        padding: Vec::new(),
+    };
+    Transaction {
+        inputs: vec![Item::new(play::MODULE, &mint)],
+        outputs: vec![Item::new(play::MODULE, &burn)],
+        signatures: vec![None],
+    }
+}
+
 impl World {
-    /// A client makes play money under a name and burns it again, and does not rest until that is accepted.
+    /// A client submits [`play_money`], and does not rest until that is accepted.
     pub fn submit_play(&mut self, name: u64, msat: u64) -> TxId {
-        let amount = Amount::from_msat(msat).unwrap_or(Amount::ZERO);
-        let mint = Mint {
-            name,
-            amount,
-            key: None,
-            honest: true,
-        };
-        let burn = Burn {
-            amount,
-            padding: Vec::new(),
-        };
-        self.submit(Transaction {
-            inputs: vec![Item::new(play::MODULE, &mint)],
-            outputs: vec![Item::new(play::MODULE, &burn)],
-            signatures: vec![None],
-        })
+        self.submit(play_money(name, msat))
     }
 
     /// The id of a transaction in this federation.

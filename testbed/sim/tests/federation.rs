@@ -5,7 +5,7 @@
 use guildmint_core::{limits, Amount, Item, ModuleId, PeerId, Transaction, Wire};
 use guildmint_engine::{Contribution, Vote};
 use guildmint_kit::play::{self, Burn, Mint, Seen};
-use guildmint_sim::{Faults, Setup, World};
+use guildmint_sim::{play_money, Faults, Setup, World};
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -273,22 +273,27 @@ fn all_guardians_lose_power_at_once_again_and_again() {
     }
 }
 
-/// With one guardian gone for good all others are needed, and one of them loses power while it saves a commit.
+/// Four transactions while one guardian is gone for good, so that the other three are all needed; and one of these loses
+/// power whenever it saves a commit. All settles within this time after the last.
+fn blink_at_commits(faults: &Faults, seed: u64, settles_in_ms: u64) {
+    let mut world = World::new(Setup::guardians(4).with(faults.clone()), seed);
+    world.run(1_000);
+    world.stop(PeerId(3));
+    for name in 0..4 {
+        world.submit_play(name, 1_000);
+        world.run_until_one_commits(PeerId(0), MINUTE_MS);
+        world.blink(PeerId(0));
+    }
+    world.run_until_settled(settles_in_ms);
+    assert_eq!(world.accepted(), 4, "seed {seed}");
+}
+
 #[test]
 fn a_guardian_that_blinks_at_its_commit_stops_nobody_while_another_is_gone() {
+    // On a slow disk much of what is said hangs on the save that commits.
+    let faults = Faults::default().with_slow_disk(PeerId(0), 100);
     for seed in 0..100 {
-        // On a slow disk much of what is said hangs on the save that commits.
-        let faults = Faults::default().with_slow_disk(PeerId(0), 100);
-        let mut world = World::new(Setup::guardians(4).with(faults), seed);
-        world.run(1_000);
-        world.stop(PeerId(3));
-        for name in 0..4 {
-            world.submit_play(name, 1_000);
-            world.run_until_one_commits(PeerId(0), MINUTE_MS);
-            world.blink(PeerId(0));
-        }
-        world.run_until_settled(MINUTE_MS);
-        assert_eq!(world.accepted(), 4, "seed {seed}");
+        blink_at_commits(&faults, seed, MINUTE_MS);
     }
 }
 
@@ -296,17 +301,7 @@ fn a_guardian_that_blinks_at_its_commit_stops_nobody_while_another_is_gone() {
 #[test]
 fn what_was_lost_on_the_way_is_said_again_after_a_crash_at_commit() {
     for seed in 0..60 {
-        let mut world = World::new(Setup::guardians(4).with(Faults::lossy(25)), seed);
-        world.run(1_000);
-        // The other three are all needed.
-        world.stop(PeerId(3));
-        for name in 0..4 {
-            world.submit_play(name, 1_000);
-            world.run_until_one_commits(PeerId(0), MINUTE_MS);
-            world.blink(PeerId(0));
-        }
-        world.run_until_settled(2 * MINUTE_MS);
-        assert_eq!(world.accepted(), 4, "seed {seed}");
+        blink_at_commits(&Faults::lossy(25), seed, 2 * MINUTE_MS);
     }
 }
 
@@ -372,28 +367,13 @@ fn the_same_money_waits_only_once() {
     world.run(1_000);
     world.stop(PeerId(2));
     world.stop(PeerId(3));
-    let spend_as = |msat| {
-        let (name, key, honest, padding) = (1, None, true, Vec::new());
-        let amount = Amount::from_msat(msat).unwrap();
-        let mint = Mint {
-            name,
-            amount,
-            key,
-            honest,
-        };
-        Transaction {
-            inputs: vec![Item::new(play::MODULE, &mint)],
-            outputs: vec![Item::new(play::MODULE, &Burn { amount, padding })],
-            signatures: vec![None],
-        }
-    };
     for msat in 1..50 {
-        world.submit_to(&[PeerId(0), PeerId(1)], spend_as(msat));
+        world.submit_to(&[PeerId(0), PeerId(1)], play_money(1, msat));
     }
     assert_eq!(world.pooled(PeerId(0)), 1);
     world.start(PeerId(2));
     // What came first is what waits.
-    world.submit(spend_as(1));
+    world.submit(play_money(1, 1));
     world.run_until_settled(MINUTE_MS);
     assert_eq!(world.accepted(), 1);
 }

@@ -4,32 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use guildmint_core::{api::TransactionStatus, Amount, Epoch, Item, PeerId, Transaction};
+use guildmint_core::{api::TransactionStatus, Epoch, PeerId, Transaction};
 use guildmint_engine::{
     node::{Reply, Request},
     Message,
 };
-use guildmint_kit::play::{self, Burn, Mint};
-use guildmint_sim::{aux, bval, Faults, Setup, World};
+use guildmint_sim::{aux, bval, play_money, Faults, Setup, World};
 
 const MINUTE_MS: u64 = 60_000;
-
-/// Makes play money and burns it.
-fn play(name: u64) -> Transaction {
-    let amount = Amount::from_msat(1_000).unwrap();
-    let (key, honest, padding) = (None, true, Vec::new());
-    let mint = Mint {
-        name,
-        amount,
-        key,
-        honest,
-    };
-    Transaction {
-        inputs: vec![Item::new(play::MODULE, &mint)],
-        outputs: vec![Item::new(play::MODULE, &Burn { amount, padding })],
-        signatures: vec![None],
-    }
-}
 
 fn is_accepted(world: &mut World, at: PeerId, transaction: &Transaction) -> bool {
     let question = Request::Transaction {
@@ -59,7 +41,7 @@ fn a_contribution_told_to_some_only_stops_nobody() {
             world.run(1_000);
             for name in 0..5 {
                 // What the liar alone was given is in its contributions and in no others.
-                let secret = play(100 + name);
+                let secret = play_money(100 + name, 1_000);
                 world.submit_to(&[liar], secret.clone());
                 world.submit_play(name, 1_000);
                 world.run_until_settled(10_000);

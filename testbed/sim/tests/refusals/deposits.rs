@@ -1,7 +1,7 @@
 //! Scenarios 5 and 14: what was done once and is asked for again.
 
 use guildmint_client::{Command, Phase};
-use guildmint_core::Wire;
+use guildmint_core::{Transaction, Wire};
 use guildmint_engine::node::Request;
 use guildmint_sim::{Setup, World};
 use guildmint_wallet::PegInProof;
@@ -12,6 +12,10 @@ use crate::{
     raw::{code, everyone, exponents, refuse, Draft, Scribe, Stage::Ordered},
     world,
 };
+
+fn refuse_claim(world: &mut World, what: &str, claim: &Transaction) {
+    refuse(world, what, claim, "already_claimed", Ordered);
+}
 
 /// Scenario 5.
 #[test]
@@ -70,13 +74,7 @@ fn a_deposit_is_credited_once_whatever_proves_it() {
     };
     for proofs in [[&proof, &proof], [&proof, &another], [&another, &proof]] {
         let (claim, _) = claim(&mut scribe, &proofs);
-        refuse(
-            &mut world,
-            "claimed twice",
-            &claim,
-            "already_claimed",
-            Ordered,
-        );
+        refuse_claim(&mut world, "claimed twice", &claim);
     }
     let (accepted, requests) = claim(&mut scribe, &[&another]);
     let txid = world.submit(accepted);
@@ -85,13 +83,7 @@ fn a_deposit_is_credited_once_whatever_proves_it() {
     receive(&mut world, bob, scribe.string(&notes)).unwrap();
     for proof in [&proof, &another] {
         let (claim, _) = claim(&mut scribe, &[proof]);
-        refuse(
-            &mut world,
-            "claimed before",
-            &claim,
-            "already_claimed",
-            Ordered,
-        );
+        refuse_claim(&mut world, "claimed before", &claim);
     }
 
     // Also when the federation has spent it.
@@ -109,13 +101,7 @@ fn a_deposit_is_credited_once_whatever_proves_it() {
     world.run(10_000);
     for proof in [&proof, &another] {
         let (claim, _) = claim(&mut scribe, &[proof]);
-        refuse(
-            &mut world,
-            "claimed and spent",
-            &claim,
-            "already_claimed",
-            Ordered,
-        );
+        refuse_claim(&mut world, "claimed and spent", &claim);
     }
     let spread = world.surplus_sat();
     check_books(&mut world, &[alice, bob], spread);
