@@ -20,6 +20,9 @@ use tracing_subscriber::EnvFilter;
 /// Seconds to wait for a guardian that is asked how it is.
 const PATIENCE_SECONDS: u64 = 10;
 
+/// How async-std learns how many threads it may have.
+const THREADS_VARIABLE: &str = "ASYNC_STD_THREAD_COUNT";
+
 fn main() -> ExitCode {
     let command = match Command::from_iter_safe(std::env::args_os()) {
         Ok(command) => command,
@@ -48,10 +51,20 @@ fn start(options: Options) -> anyhow::Result<bool> {
     let settings = Settings::resolve(&sources)?;
     let passphrase = read_passphrase(&sources)?;
     start_logs(&settings);
+    limit_threads();
     let config = Config::load(&data_dir, &passphrase, settings)?;
     drop(passphrase);
     async_std::task::block_on(run(modules(), config))?;
     Ok(true)
+}
+
+/// A quarter of the processors is enough for all that waits for others: what is slow has threads of its own. With more, an
+/// epoch's many small steps spend their time waking one another up.
+fn limit_threads() {
+    if std::env::var_os(THREADS_VARIABLE).is_none() {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        std::env::set_var(THREADS_VARIABLE, (processors / 4).max(1).to_string());
+    }
 }
 
 fn start_logs(settings: &Settings) {

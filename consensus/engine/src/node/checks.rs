@@ -10,9 +10,13 @@ use super::{
 };
 use crate::{rows::Pooled, Checked};
 
-/// Inputs that are checked as one batch, if they are of more than one transaction. ⚠ The open epoch may wait for this check, and if many
-/// are wrong it is done again and again to find them.
+/// Inputs that are checked as one batch, if they are of more than one transaction. ⚠ The open epoch may wait for this
+/// check, and if many are wrong it is done again and again to find them.
 const MAX_BATCHED_INPUTS: usize = 64;
+
+/// How long submissions may wait for others that come while an epoch is being agreed on, in milliseconds. They are too late
+/// for that epoch, and together they cost much less than one by one.
+const MAX_GATHER_MS: u64 = 100;
 
 /// A transaction in short, with its signatures: its id alone would not tell a good copy from a bad one (SPEC TX-5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +35,8 @@ pub(super) struct Submission {
     pub(super) ticket: Option<Ticket>,
     pub(super) print: Print,
     pub(super) transaction: Transaction,
+    /// When it came.
+    pub(super) since_ms: u64,
 }
 
 /// Checks under way, and what they have found lately.
@@ -52,8 +58,8 @@ enum State {
 
 /// Whom a check is for.
 enum Job {
-    /// They may be pooled.
-    Submissions(Vec<(Print, Option<Ticket>)>),
+    /// They may be pooled; whose they are as in [`Submission`].
+    Submissions(Vec<(Print, TxId, Option<Ticket>)>),
     /// They are in a payload of this epoch.
     Payload(Epoch, PayloadHash, Vec<Print>),
 }
@@ -74,6 +80,11 @@ impl Checks {
     /// How many submissions wait.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether submissions are being checked.
+    pub(super) fn are_submissions_under_way(&self) -> bool {
+        self.submissions_under_way
     }
 
     pub(super) fn enqueue(&mut self, submission: Submission) {
@@ -128,8 +139,8 @@ impl Checks {
         self.known.len() + self.known_before.len()
     }
 
-    /// Submissions to be checked next, unless some are under way; and those that hold already.
-    fn due(&mut self) -> (Vec<Submission>, Vec<(Option<Ticket>, Checked)>) {
+    /// Submissions to be checked next, if that may begin and none are under way; and those that hold already.
+    fn due(&mut self, may_begin: bool) -> (Vec<Submission>, Vec<(Option<Ticket>, Checked)>) {
         let (mut due, mut done, mut later) = (Vec::new(), Vec::new(), VecDeque::new());
         let mut inputs = 0;
         for submission in std::mem::take(&mut self.queue) {
@@ -137,7 +148,7 @@ impl Checks {
             let full = !due.is_empty() && more > MAX_BATCHED_INPUTS;
             match self.state(submission.print) {
                 Some(State::Holds(checked)) => done.push((submission.ticket, checked.clone())),
-                None if !full && !self.submissions_under_way => {
+                None if may_begin && !full && !self.submissions_under_way => {
                     inputs = more;
                     due.push(submission);
                 }
@@ -162,8 +173,20 @@ impl Node {
         self.out.push(Action::Check { ticket, job: work });
     }
 
+    /// When submissions are checked; none if none wait.
+    pub(super) fn check_submissions_at_ms(&self) -> Option<u64> {
+        let first_ms = self.checks.queue.front()?.since_ms;
+        match self.round.has_contributed(self.me()) {
+            true => Some(first_ms.saturating_add(MAX_GATHER_MS)),
+            false => Some(first_ms),
+        }
+    }
+
     fn check_submissions(&mut self) {
-        let (due, done) = self.checks.due();
+        let at_ms = self.check_submissions_at_ms();
+        let (due, done) = self
+            .checks
+            .due(at_ms.is_some_and(|at_ms| at_ms <= self.now_ms));
         for (ticket, checked) in done {
             self.dry_run(ticket, checked);
         }
@@ -171,11 +194,15 @@ impl Node {
             return;
         }
         self.checks.submissions_under_way = true;
-        let tickets = due.iter().map(|one| (one.print, one.ticket)).collect();
+        let whose = |one: &Submission| {
+            let id = self.federation.txid(&one.transaction);
+            (one.print, id, one.ticket)
+        };
+        let whose = due.iter().map(whose).collect();
         let prints = due.iter().map(|one| one.print).collect();
         let transactions = due.into_iter().map(|one| one.transaction).collect();
         self.start_check(
-            Job::Submissions(tickets),
+            Job::Submissions(whose),
             prints,
             CheckJob::Each(transactions),
         );
@@ -240,6 +267,7 @@ impl Node {
                 ticket: None,
                 print: Print::of(&transaction),
                 transaction,
+                since_ms: self.now_ms,
             });
         }
     }
@@ -251,9 +279,9 @@ impl Node {
         match (self.checks.jobs.remove(&ticket), result) {
             (Some(Job::Submissions(submissions)), CheckResult::Each(results)) => {
                 self.checks.submissions_under_way = false;
-                for ((print, ticket), result) in submissions.into_iter().zip(results) {
+                for ((print, id, ticket), result) in submissions.into_iter().zip(results) {
                     self.checks.found(print, result.as_ref().ok());
-                    self.submission_checked(ticket, result);
+                    self.submission_checked(id, ticket, result);
                 }
             }
             (Some(Job::Payload(epoch, payload, prints)), CheckResult::All(result)) => {
@@ -274,11 +302,57 @@ impl Node {
 
     /// A submitted transaction was checked alone. A failure makes no verdict for its id: the same id may come again with
     /// other signatures (SPEC TX-5).
-    fn submission_checked(&mut self, ticket: Option<Ticket>, result: Result<Checked, Reject>) {
+    fn submission_checked(
+        &mut self,
+        id: TxId,
+        ticket: Option<Ticket>,
+        result: Result<Checked, Reject>,
+    ) {
         match (result, ticket) {
             (Ok(checked), ticket) => self.dry_run(ticket, checked),
             (Err(reject), Some(ticket)) => self.refuse(ticket, &reject),
+            // It was pooled under other rules, those of an older version perhaps.
+            (Err(_), None) if !self.pool.contains(id) => self.disk.remove(&Pooled(id)),
             (Err(_), None) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn submission(name: u8) -> Submission {
+        let transaction = Transaction {
+            inputs: vec![guildmint_core::Item {
+                module: guildmint_core::ModuleId(0),
+                bytes: vec![name],
+            }],
+            outputs: vec![],
+            signatures: vec![None],
+        };
+        Submission {
+            ticket: Some(Ticket(name.into())),
+            print: Print::of(&transaction),
+            transaction,
+            since_ms: 0,
+        }
+    }
+
+    #[test]
+    fn submissions_wait_for_each_other_but_not_those_that_hold() {
+        let mut checks = Checks::default();
+        let known = submission(0);
+        checks.found(
+            known.print,
+            Some(&Checked::unchecked(known.transaction.clone())),
+        );
+        for one in [submission(1), known, submission(2)] {
+            checks.enqueue(one);
+        }
+        let (due, done) = checks.due(false);
+        assert_eq!((due.len(), done.len(), checks.waiting()), (0, 1, 2));
+        let (due, _) = checks.due(true);
+        assert_eq!((due.len(), checks.waiting()), (2, 0));
     }
 }

@@ -91,6 +91,7 @@ impl Node {
             ticket: Some(ticket),
             print: Print::of(&transaction),
             transaction,
+            since_ms: self.now_ms,
         });
     }
 

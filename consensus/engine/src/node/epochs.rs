@@ -26,6 +26,9 @@ use crate::{
 /// The longest that a guardian waits before it joins an epoch in which it has nothing to say, in milliseconds (SPEC EPO-7).
 const MAX_RELUCTANCE_MS: u64 = 10_000;
 
+/// How long a guardian waits for what it is checking before it contributes, in floors.
+const CHECKS_IN_FLOORS: u64 = 3;
+
 impl Node {
     /// Contributes to the open epoch if there is a reason to and it is not too soon.
     pub(super) fn contribute(&mut self) {
@@ -78,8 +81,12 @@ impl Node {
         } else {
             return None;
         };
-        // Counted from the end of the last epoch: under load what comes meanwhile goes into one epoch together, and an epoch of
-        // many costs little more than an epoch of one.
+        // What is being checked makes this epoch if that is done soon, and an epoch of many costs little more than one of one.
+        let wait_ms = match self.checks.are_submissions_under_way() {
+            true => wait_ms.max(floor_ms.saturating_mul(CHECKS_IN_FLOORS)),
+            false => wait_ms,
+        };
+        // Counted from the end of the last epoch, so that what comes meanwhile goes into one epoch together.
         let since_ms = self.opened_at_ms;
         Some(since_ms.map_or(self.now_ms, |at_ms| at_ms.saturating_add(wait_ms)))
     }

@@ -349,6 +349,7 @@ impl Node {
             self.pool
                 .next_ripe_ms()
                 .filter(|_| !self.round.has_contributed(self.me())),
+            self.check_submissions_at_ms(),
             self.round.next_wake_ms(),
             self.history.next_wake_ms(),
             self.link.next_wake_ms(),
