@@ -20,6 +20,9 @@ pub const ELECTRS: &[&str] = &["clang", "g++", "librocksdb-dev"];
 /// What compiling Guildmint itself takes.
 pub const WORKSPACE: &[&str] = &["gcc", "libssl-dev", "pkg-config"];
 
+/// What the tests of databases start servers of.
+pub const POSTGRES: &[&str] = &["postgresql"];
+
 /// Why packages could not be had.
 #[derive(Debug, Error)]
 pub enum PackagesError {

@@ -14,6 +14,8 @@ pub mod ledger;
 pub mod limits;
 pub mod module;
 mod peer;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod transaction;
 
 pub use amount::{Amount, AmountError, ParseAmountError};

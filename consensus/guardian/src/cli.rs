@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, env, path::PathBuf};
 
 use structopt::{clap::AppSettings, StructOpt};
 
-use crate::config::{read_local, ConfigError, Key, Sources, ENVIRONMENT_PREFIX};
+use crate::{
+    config::{read_local, ConfigError, Key, Sources, ENVIRONMENT_PREFIX},
+    files::Hidden,
+};
 
 /// A guardian of a Guildmint federation.
 ///
@@ -66,9 +69,9 @@ pub struct Options {
     /// What is logged, such as warn,guildmintd=debug.
     #[structopt(long, value_name = "levels")]
     pub log: Option<String>,
-    /// The kind of database: sqlite.
-    #[structopt(long, value_name = "kind")]
-    pub database: Option<String>,
+    /// sqlite, or postgres://user@host:5432/database; passwords are better in PGPASSWORD or .pgpass.
+    #[structopt(long, value_name = "database")]
+    pub database: Option<Hidden>,
 }
 
 impl Options {
@@ -102,7 +105,7 @@ impl Options {
             (Key::ELECTRUM, self.electrum),
             (Key::LOG_FORMAT, self.log_format),
             (Key::LOG, self.log),
-            (Key::DATABASE, self.database),
+            (Key::DATABASE, self.database.map(|database| database.0)),
         ];
         let given = flags.into_iter();
         given

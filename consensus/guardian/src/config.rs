@@ -15,6 +15,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
+    database::Database,
     files::{
         read_text, read_toml, ConsensusFile, FileError, LocalFile, CONSENSUS_FILE, LOCAL_FILE,
         SECRETS_FILE,
@@ -88,17 +89,25 @@ impl Key {
         default: Some("info"),
         expected: "levels of detail, such as info or warn,guildmintd=debug",
     };
-    /// The kind of database.
+    /// The database.
     pub const DATABASE: Self = Self {
         name: "database",
         default: Some("sqlite"),
-        expected: "sqlite",
+        expected: "sqlite, or the URL of a database, such as postgres://user@host:5432/database",
     };
 
     /// Its flag.
     #[must_use]
     pub fn flag(&self) -> String {
         format!("--{}", self.name.replace('_', "-"))
+    }
+
+    /// What people may see of its value.
+    fn shown(self, value: String) -> String {
+        match self {
+            Self::DATABASE => Database::shown(value.trim()),
+            _ => value,
+        }
     }
 
     /// Its environment variable.
@@ -134,7 +143,7 @@ impl fmt::Display for Source {
 }
 
 /// Everything that says what a setting is.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// Flags that were given, by the names of settings.
     pub flags: BTreeMap<&'static str, String>,
@@ -142,6 +151,13 @@ pub struct Sources {
     pub environment: BTreeMap<String, String>,
     /// `local.toml`.
     pub file: LocalFile,
+}
+
+/// Without values: passwords may be among them.
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").finish_non_exhaustive()
+    }
 }
 
 impl Sources {
@@ -176,7 +192,7 @@ impl Sources {
             },
             Key::LOG_FORMAT => file.log_format.clone(),
             Key::LOG => file.log.clone(),
-            Key::DATABASE => file.database.clone(),
+            Key::DATABASE => file.database.as_ref().map(|database| database.0.clone()),
             _ => None,
         }
     }
@@ -189,7 +205,7 @@ impl Sources {
         let (value, source) = self.text(key).ok_or(ConfigError::Missing(key))?;
         parse(value.trim()).ok_or(ConfigError::Invalid {
             key,
-            value,
+            value: key.shown(value),
             from: source,
         })
     }
@@ -219,6 +235,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What is logged.
     pub log: String,
+    /// Where its rows are.
+    pub database: Database,
 }
 
 impl Settings {
@@ -237,8 +255,6 @@ impl Settings {
     /// # Errors
     /// Names the first that is missing or wrong.
     pub fn resolve(sources: &Sources) -> Result<Self, ConfigError> {
-        // SQLite is the only one so far; asking for another must not go unnoticed.
-        sources.get(Key::DATABASE, |name| (name == "sqlite").then_some(()))?;
         let electrum = match sources.text(Key::ELECTRUM) {
             None => Vec::new(),
             Some(_) => sources.get(Key::ELECTRUM, |urls| list(urls, is_electrum_url))?,
@@ -259,6 +275,7 @@ impl Settings {
                 let parsed = filter.parse::<tracing_subscriber::EnvFilter>();
                 parsed.is_ok().then(|| filter.to_owned())
             })?,
+            database: sources.get(Key::DATABASE, Database::parse)?,
         })
     }
 
@@ -267,7 +284,7 @@ impl Settings {
     pub fn explain(sources: &Sources) -> Json {
         let explained = Self::KEYS.iter().map(|key| {
             let explained = match sources.text(*key) {
-                Some((value, source)) => json!({"value": value, "source": source}),
+                Some((value, source)) => json!({"value": key.shown(value), "source": source}),
                 None => json!({"value": null, "source": null}),
             };
             (key.name.to_owned(), explained)

@@ -2,10 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    convert::Infallible,
+    fmt, fs, io,
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use guildmint_core::{
@@ -88,8 +90,27 @@ pub struct LocalFile {
     pub log_format: Option<String>,
     /// What is logged, such as `info` or `warn,guildmintd=debug`.
     pub log: Option<String>,
-    /// The kind of database.
-    pub database: Option<String>,
+    /// The database: `sqlite`, or a URL.
+    pub database: Option<Hidden>,
+}
+
+/// Text that may hold a password, and does not show in `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hidden(pub String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden")
+    }
+}
+
+impl FromStr for Hidden {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
 }
 
 /// Why a file of the data directory is of no use.
@@ -250,10 +271,23 @@ pub fn read_text(path: &Path) -> Result<String, FileError> {
 /// # Errors
 /// If the system refuses, or the file contains something else.
 pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
-    toml::from_str(&read_text(path)?).map_err(|error| FileError::Contents {
+    let text = read_text(path)?;
+    toml::from_str(&text).map_err(|error| FileError::Contents {
         path: path.to_owned(),
-        problem: error.to_string(),
+        problem: toml_problem(&text, &error),
     })
+}
+
+/// What is wrong, and where. ⚠ Not the line itself: a password may stand in it.
+fn toml_problem(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => {
+            let line = before.matches('\n').count() + 1;
+            format!("line {line}: {}", error.message())
+        }
+        None => error.message().to_owned(),
+    }
 }
 
 /// Writes a TOML file, which must not exist.
@@ -367,5 +401,22 @@ mod tests {
             error.contains("api_listn") && error.contains("local.toml"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_stands_in_a_wrong_line_is_not_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, line) in ["databse = \"hunter2\"", "database = \"hunter2"]
+            .iter()
+            .enumerate()
+        {
+            let path = folder.path().join(name.to_string());
+            write_private(&path, &format!("log = \"info\"\n{line}\n")).unwrap();
+            let error = read_toml::<LocalFile>(&path).unwrap_err().to_string();
+            assert!(
+                error.contains("line 2") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
     }
 }

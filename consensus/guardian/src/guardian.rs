@@ -18,12 +18,7 @@ use futures::{
     FutureExt as _,
 };
 use guildmint_api::{serve_admin, serve_public, Limits, ServeError, Serving};
-use guildmint_core::{
-    api::ConfigAnswer,
-    ledger::{Key, Memory},
-    module::Registry,
-    DecodeError, Wire as _,
-};
+use guildmint_core::{api::ConfigAnswer, ledger::Memory, module::Registry, DecodeError, Wire as _};
 use guildmint_engine::{
     node::{Action, Event, StartError as NodeError},
     Coin, CoinError, Federation, FederationError, Node,
@@ -31,7 +26,7 @@ use guildmint_engine::{
 use guildmint_net_p2p::{
     Channel, Events, GuardianAddress, Network, NetworkConfig, NetworkEvent, StartError as P2pError,
 };
-use guildmint_store::{SqliteStore, Store, StoreError};
+use guildmint_store::{Store, StoreError};
 use guildmint_wallet::WalletConfig;
 use guildmint_wallet_electrum::UrlError;
 use thiserror::Error;
@@ -40,6 +35,7 @@ use crate::{
     backend::{Handle, Inner},
     checkers,
     config::{Config, Settings},
+    database,
     metrics::Metrics,
     shell::{Hands, Input, Shell, MAX_INPUTS},
     signals::stop_signal,
@@ -136,15 +132,14 @@ impl Guardian {
     /// # Errors
     /// If anything that it needs is missing: nothing then runs.
     pub async fn start(registry: &Registry, config: Config) -> Result<Self, RunError> {
-        // First of all the lock: two processes must never speak as one guardian.
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir).await?);
         let federation = Arc::new(Federation::new(
             config.genesis.clone(),
             config.me,
             registry,
             config.secrets.modules(),
         )?);
-        let resident = Memory(store.load_prefix(&[Key::RESIDENT]).await?);
+        // Before anybody hears of it the lock: two processes must never speak as one guardian.
+        let (store, resident) = database::open(&config, &federation).await?;
         let began = Instant::now();
         let (node, first) = start_node(&config, &federation, resident)?;
         let (network, events) = Network::start(network_config(&config)).await?;

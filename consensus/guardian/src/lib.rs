@@ -12,9 +12,13 @@ pub mod cli;
 #[cfg(feature = "daemon")]
 pub mod config;
 #[cfg(feature = "daemon")]
+mod database;
+#[cfg(feature = "daemon")]
 mod guardian;
 #[cfg(feature = "daemon")]
 mod metrics;
+#[cfg(feature = "daemon")]
+mod readable;
 #[cfg(feature = "daemon")]
 mod shell;
 #[cfg(feature = "daemon")]
@@ -24,5 +28,7 @@ mod store_worker;
 #[cfg(feature = "daemon")]
 mod world;
 
+#[cfg(feature = "daemon")]
+pub use database::Database;
 #[cfg(feature = "daemon")]
 pub use guardian::{modules, run, Guardian, RunError};

@@ -8,7 +8,8 @@ use std::{
 use guildmintd::{
     cli::{Command, ConfigCommand, Options},
     config::{read_passphrase, Config, ConfigError, LogFormat, Settings},
-    modules, run,
+    files::Hidden,
+    modules, run, Database,
 };
 use serde_json::{json, Value as Json};
 use structopt::{
@@ -89,7 +90,12 @@ fn show(options: Options, effective: bool) -> anyhow::Result<bool> {
     let (_, sources) = options.sources()?;
     let document = match effective {
         true => Settings::explain(&sources),
-        false => serde_json::to_value(&sources.file)?,
+        false => {
+            let mut file = sources.file.clone();
+            let shown = |database: Hidden| Hidden(Database::shown(&database.0));
+            file.database = file.database.map(shown);
+            serde_json::to_value(&file)?
+        }
     };
     println!("{document:#}");
     // What is shown is worth little if it cannot be used.

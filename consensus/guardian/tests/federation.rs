@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
+#[path = "../../store/tests/common/mod.rs"]
+mod database;
 
 use std::collections::BTreeMap;
 
@@ -15,14 +17,14 @@ use futures::future::join_all;
 use guildmint_core::{
     api::{AuditAnswer, StatusAnswer, TransactionAnswer, TransactionStatus},
     module::Registry,
-    Amount, GenesisConfig, Item, PeerId, Transaction, Wire as _,
+    Amount, Digest, Epoch, GenesisConfig, Item, ModuleId, PeerId, Transaction, Wire as _,
 };
 use guildmint_mint::{
     client::{MasterSeed, MintClient, NoteRequest},
     Denomination, MintConfig, MintOutcome,
 };
 use guildmint_store::StoreError;
-use guildmintd::{modules, Guardian, RunError};
+use guildmintd::{modules, Database, Guardian, RunError};
 use serde_json::Value as Json;
 
 const SECONDS: u64 = 90;
@@ -164,4 +166,50 @@ fn a_transaction_becomes_a_note_and_all_agree_also_after_a_restart() {
     for stopped in block_on(join_all(guardians.into_iter().map(Guardian::stop))) {
         stopped.unwrap();
     }
+}
+
+/// With a client library that knows nothing of the guardian, and the words of the core.
+#[test]
+fn what_a_guardian_has_done_can_be_read_from_its_tables() {
+    let server = database::Server::start();
+    let name = server.database();
+    let dealt = Dealt::new(1);
+    let wallet = Wallet::new(&dealt);
+    let mut transactions = Vec::new();
+    // The second time it goes on where it was.
+    for serial in 0..2 {
+        let mut config = dealt.config(0);
+        config.settings.database = Database::parse(&server.url(&name)).unwrap();
+        let guardian = block_on(Guardian::start(&registry(), config)).unwrap();
+        let (request, transaction) = wallet.transaction(serial);
+        let answer = submit(&guardian, &transaction);
+        let guardians = [guardian];
+        wallet.combine(&request, outcomes(&guardians, &answer));
+        let [guardian] = guardians;
+        block_on(guardian.stop()).unwrap();
+        transactions.push(answer.txid);
+    }
+    let mut client = server.client(&name);
+    let mut epochs = Vec::new();
+    for txid in transactions {
+        let joined =
+            "SELECT epoch, digest, inputs, outputs FROM transactions JOIN epochs USING (epoch) \
+            WHERE txid = $1 AND committed_at <= now()";
+        let row = client.query_one(joined, &[&txid]).unwrap();
+        let (epoch, digest): (Epoch, Digest) = (row.get(0), row.get(1));
+        assert_ne!(digest, Digest::default());
+        assert_eq!((row.get::<_, i32>(2), row.get::<_, i32>(3)), (1, 1));
+        epochs.push(epoch);
+    }
+    let (mint, _) = wallet.genesis.module("mint").unwrap();
+    let audit = "SELECT epoch, module, assets_msat, liabilities_msat FROM audit WHERE module = $1 ORDER BY epoch";
+    let rows = client.query(audit, &[&mint]).unwrap();
+    let found = rows.iter().map(|row| {
+        let (module, liabilities): (ModuleId, Amount) = (row.get(1), row.get(3));
+        assert_eq!(module, mint);
+        (row.get(0), liabilities.msat())
+    });
+    assert!(found.eq([(epochs[0], 8), (epochs[1], 16)]));
+    let engine = "SELECT count(*) FROM readable_rows WHERE owner = 'engine' AND space = 'local'";
+    assert!(client.query_one(engine, &[]).unwrap().get::<_, i64>(0) > 2);
 }

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
@@ -198,6 +198,35 @@ fn shows_where_settings_come_from() {
     ];
     for (name, source) in sources {
         assert_eq!(shown[name]["source"], source, "{shown}");
+    }
+}
+
+#[test]
+fn shows_no_password_of_a_database() {
+    let folder = dealt();
+    let data_dir = folder.path().join("guardian-0");
+    let mut file = fs::OpenOptions::new()
+        .append(true)
+        .open(data_dir.join("local.toml"))
+        .unwrap();
+    let line = "database = \"postgres://mint:hunter2@localhost:1/guild\"\n";
+    file.write_all(line.as_bytes()).unwrap();
+    let show = |arguments: &[&str]| {
+        let mut command = program(&data_dir);
+        command.args(["config", "show"]).args(arguments);
+        let output = command.output().unwrap();
+        let shown = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(shown).unwrap())
+    };
+    let wrong = ["--database", "postgres://mint:hunter2@localhost:port/guild"];
+    for (arguments, status, shown) in [
+        (&[][..], 0, "postgres://mint@localhost:1/guild"),
+        (&["--effective"], 0, "postgres://mint@localhost:1/guild"),
+        (&wrong, 2, "it must be sqlite, or the URL of a database"),
+    ] {
+        let (code, text) = show(arguments);
+        assert_eq!(code, Some(status), "{text}");
+        assert!(text.contains(shown) && !text.contains("hunter2"), "{text}");
     }
 }
 

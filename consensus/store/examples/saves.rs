@@ -1,15 +1,19 @@
-//! How many saves of ten small rows a disk takes in a second, one after the other: `cargo run --example saves -- DIRECTORY`.
+//! How many saves of ten small rows a database takes in a second, one after the other: `cargo run --example saves -- DIRECTORY`, or
+//! `postgres://…` instead of the directory.
 #![allow(clippy::unwrap_used)]
 
 use std::time::{Duration, Instant};
 
 use guildmint_core::ledger::{Changes, Key};
-use guildmint_store::{SqliteStore, Store};
+use guildmint_store::{PostgresStore, SqliteStore, Store};
 
 fn main() {
-    let directory = std::env::args().nth(1).unwrap_or_else(|| ".".to_owned());
+    let place = std::env::args().nth(1).unwrap_or_else(|| ".".to_owned());
     async_std::task::block_on(async {
-        let store = SqliteStore::open(directory).await.unwrap();
+        let store: Box<dyn Store> = match place.parse() {
+            Ok(url) => Box::new(PostgresStore::open(".", &url).await.unwrap()),
+            Err(_) => Box::new(SqliteStore::open(place).await.unwrap()),
+        };
         let mut slowest = Duration::ZERO;
         let begin = Instant::now();
         const SAVES: u32 = 2_000;

@@ -8,12 +8,19 @@ use guildmint_core::ledger::{Changes, Key};
 mod error;
 mod lock;
 mod memory;
+mod postgres;
+mod records;
 mod sqlite;
 #[cfg(feature = "test-suite")]
 pub mod suite;
 
 pub use error::StoreError;
 pub use memory::MemoryStore;
+pub use postgres::{PostgresStore, PostgresUrl, PostgresUrlError};
+pub use records::{
+    AuditRecord, CoinPlace, CoinRecord, EpochRecord, NoProjection, Projection, Records,
+    TransactionRecord,
+};
 pub use sqlite::SqliteStore;
 
 /// Rows that one range answers at most, whatever was asked for: no read is unbounded. Ask on with `after`.

@@ -201,16 +201,16 @@ async fn range(
 
 /// Says what a failure means to an operator, by SQLite's primary result code (<https://www.sqlite.org/rescode.html>).
 fn failure(path: &Path, error: &sqlx::Error) -> StoreError {
-    let path = path.to_owned();
+    let database = path.display().to_string();
     let detail = error.to_string();
     let code = error
         .as_database_error()
         .and_then(|error| error.code()?.parse::<u32>().ok());
     match code.map(|extended| extended & 0xff) {
-        Some(8) => StoreError::ReadOnly { path, detail },
-        Some(10 | 14) => StoreError::Device { path, detail },
-        Some(11 | 26) => StoreError::Corrupt { path, detail },
-        Some(13) => StoreError::Full { path, detail },
-        _ => StoreError::Database { path, detail },
+        Some(8) => StoreError::ReadOnly { database, detail },
+        Some(10 | 14) => StoreError::Device { database, detail },
+        Some(11 | 26) => StoreError::Corrupt { database, detail },
+        Some(13) => StoreError::Full { database, detail },
+        _ => StoreError::Database { database, detail },
     }
 }

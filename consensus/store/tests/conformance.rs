@@ -1,11 +1,14 @@
-//! Both stores against the suite, and against a map.
+//! All stores against the suite, and against a map.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::collections::BTreeMap;
+mod common;
+
+use std::{collections::BTreeMap, sync::Mutex};
 
 use async_std::task::block_on;
+use common::Server;
 use guildmint_core::ledger::{Changes, Key, Memory};
-use guildmint_store::{suite, MemoryStore, Read, SqliteStore, Store};
+use guildmint_store::{suite, MemoryStore, PostgresStore, Read, SqliteStore, Store};
 use proptest::{collection::vec, prelude::*};
 
 #[test]
@@ -25,6 +28,21 @@ fn memory_conforms() {
 fn sqlite_conforms() {
     let directory = tempfile::tempdir().unwrap();
     let open = |name| SqliteStore::open(directory.path().join(name));
+    block_on(suite::conformance(open)).unwrap();
+}
+
+#[test]
+fn postgres_conforms() {
+    let server = Server::start();
+    let directory = tempfile::tempdir().unwrap();
+    let databases = Mutex::new(BTreeMap::new());
+    let open = |name: &'static str| {
+        let mut databases = databases.lock().unwrap();
+        let database = databases.entry(name).or_insert_with(|| server.database());
+        let url = server.url(database).parse().unwrap();
+        let directory = directory.path().join(name);
+        async move { PostgresStore::open(directory, &url).await }
+    };
     block_on(suite::conformance(open)).unwrap();
 }
 
@@ -67,29 +85,43 @@ fn expected(rows: &Memory, read: &Read) -> BTreeMap<Key, Option<Vec<u8>>> {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+fn steps() -> impl Strategy<Value = Vec<(Changes, Read, Read)>> {
+    vec((changes(), read(), read()), 1..8)
+}
 
-    #[test]
-    fn stores_do_what_a_map_does(steps in vec((changes(), read(), read()), 1..8)) {
-        let directory = tempfile::tempdir().unwrap();
-        block_on(async {
-            let stores: [Box<dyn Store>; 2] = [
-                Box::new(MemoryStore::default()),
-                Box::new(SqliteStore::open(directory.path()).await.unwrap()),
-            ];
-            let mut rows = Memory::default();
-            for (changes, first, second) in steps {
-                rows.apply(changes.clone());
-                // Of several reads the keys that are there win over those that are not: they are the same rows.
-                let mut all = expected(&rows, &first);
-                all.extend(expected(&rows, &second));
-                for store in &stores {
-                    store.save(changes.clone()).await.unwrap();
-                    let loaded = store.load(vec![first.clone(), second.clone()]).await.unwrap();
-                    assert_eq!(loaded, all);
-                }
-            }
-        });
+async fn does_what_a_map_does(stores: &[Box<dyn Store>], steps: Vec<(Changes, Read, Read)>) {
+    let mut rows = Memory::default();
+    for (changes, first, second) in steps {
+        rows.apply(changes.clone());
+        // Of several reads the keys that are there win over those that are not: they are the same rows.
+        let mut all = expected(&rows, &first);
+        all.extend(expected(&rows, &second));
+        for store in stores {
+            store.save(changes.clone()).await.unwrap();
+            let reads = vec![first.clone(), second.clone()];
+            let loaded = store.load(reads).await.unwrap();
+            assert_eq!(loaded, all);
+        }
     }
+}
+
+#[test]
+fn stores_do_what_a_map_does() {
+    let server = Server::start();
+    let config = ProptestConfig {
+        source_file: Some(file!()),
+        ..ProptestConfig::with_cases(24)
+    };
+    proptest!(config, |(steps in steps())| {
+        let directory = tempfile::tempdir().unwrap();
+        let url = server.url(&server.database()).parse().unwrap();
+        block_on(async {
+            let stores: [Box<dyn Store>; 3] = [
+                Box::new(MemoryStore::default()),
+                Box::new(SqliteStore::open(directory.path().join("sqlite")).await.unwrap()),
+                Box::new(PostgresStore::open(directory.path(), &url).await.unwrap()),
+            ];
+            does_what_a_map_does(&stores, steps).await;
+        });
+    });
 }

@@ -67,6 +67,34 @@ fn a_wrong_value_is_named_with_its_source_and_the_remedy() {
 }
 
 #[test]
+fn passwords_of_databases_are_in_no_text() {
+    let mut sources = sources();
+    sources.environment.insert(
+        "GUILDMINT_DATABASE".into(),
+        "postgres://mint:hunter2@db:5433/guild".into(),
+    );
+    let settings = Settings::resolve(&sources).unwrap();
+    let shown = "postgres://mint@db:5433/guild";
+    assert!(matches!(&settings.database, Database::Postgres(url) if url.to_string() == shown));
+    let explained = Settings::explain(&sources);
+    assert_eq!(
+        explained["database"],
+        json!({"value": shown, "source": "environment"})
+    );
+    sources
+        .flags
+        .insert("database", "postgres://mint:hunter2@db:port/guild".into());
+    let error = Settings::resolve(&sources).unwrap_err();
+    for text in [
+        error.to_string(),
+        format!("{error:?} {settings:?} {sources:?}"),
+        Settings::explain(&sources).to_string(),
+    ] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
 fn a_missing_value_is_named_with_the_remedy() {
     let error = Sources::default().get(Key::DATA_DIR, |path| Some(path.to_owned()));
     let text = error.unwrap_err().to_string();

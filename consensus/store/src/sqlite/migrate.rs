@@ -26,7 +26,7 @@ pub(super) async fn migrate(
     let known = MIGRATIONS.len() as i64;
     if found > known {
         return Err(StoreError::Newer {
-            path: path.to_owned(),
+            database: path.display().to_string(),
             found,
             known,
         });
