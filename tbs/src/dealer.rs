@@ -5,6 +5,7 @@ use rand_core::{CryptoRng, RngCore};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::polynomial::evaluate;
 use crate::{
     IndexError, KeySetError, PublicKey, PublicKeySet, ScalarError, SecretKeyShare, ShareIndex,
 };
@@ -44,7 +45,7 @@ pub fn deal(
             let index = ShareIndex::of_guardian(position)?;
             Ok(SecretKeyShare::new(
                 index,
-                evaluate(&coefficients, index.get().into()),
+                evaluate(&coefficients, index.get()),
             )?)
         })
         .collect::<Result<Vec<_>, DealError>>()?;
@@ -53,10 +54,4 @@ pub fn deal(
         .iter()
         .map(|share| (share.index(), share.public_key_share()));
     Ok((PublicKeySet::new(threshold, aggregate, keys)?, shares))
-}
-
-/// The polynomial's value at `x`.
-fn evaluate(coefficients: &[Scalar], x: u64) -> Scalar {
-    let step = |sum, coefficient: &Scalar| sum * Scalar::from(x) + coefficient;
-    coefficients.iter().rev().fold(Scalar::zero(), step)
 }

@@ -9,11 +9,13 @@ mod combine;
 mod curve;
 #[cfg(feature = "dealer")]
 pub mod dealer;
+pub mod dkg;
 mod glv;
 mod hash;
 mod keys;
 mod lagrange;
 mod msm;
+mod polynomial;
 mod share;
 mod verify;
 mod wire;

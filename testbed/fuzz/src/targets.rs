@@ -35,6 +35,7 @@ targets! {
     frame
     genesis
     invite
+    key_generation
     key_set
     link_packet
     mint_config

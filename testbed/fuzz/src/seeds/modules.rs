@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::{engine::general_purpose::URL_SAFE_NO_PAD, Engine as _};
 use guildmint_core::{encoding::write, Item, ModuleId, PeerId, Wire};
 use guildmint_mint::client::{NotesString, NOTES_PREFIX};
-use guildmint_tbs::{PublicKeySet, Signature};
+use guildmint_tbs::{dkg, PublicKeySet, Signature};
 
 use super::{core::invite, dealt, genesis, story::Story, Seeds, MINT, WALLET};
+use crate::targets::key_generation::guardian;
 
 pub fn seeds(story: &Story) -> Seeds {
     let inputs = |module| items(story.transactions.iter().flat_map(|t| &t.inputs), module);
     let outputs = |module| items(story.transactions.iter().flat_map(|t| &t.outputs), module);
     BTreeMap::from([
+        ("key_generation", key_generation()),
         ("key_set", key_sets()),
         ("mint_config", vec![dealt().mint.encode()]),
         ("mint_input", inputs(MINT)),
@@ -34,6 +36,30 @@ pub fn seeds(story: &Story) -> Seeds {
 fn items<'a>(items: impl Iterator<Item = &'a Item>, module: ModuleId) -> Vec<Vec<u8>> {
     let ours = items.filter(|item| item.module == module);
     ours.map(|item| item.bytes.clone()).collect()
+}
+
+/// The whole log of a ceremony, and its first item for people.
+fn key_generation() -> Vec<Vec<u8>> {
+    let mut guardians = [0, 1].map(|seed| guardian(seed).unwrap());
+    let mut bytes = vec![Vec::new()];
+    for position in [0, 1].repeat(3) {
+        let from = guardians[position].me();
+        let item = guardians[position].due();
+        let item = item.unwrap_or(dkg::Item::Confirm([5; 32]));
+        if bytes[0].is_empty() {
+            bytes[0] = serde_json::to_vec(&item).unwrap();
+        }
+        let mut binary = Vec::new();
+        write(&mut binary, &item);
+        bytes.push(binary);
+        for guardian in &mut guardians {
+            guardian.handle(from, item.clone());
+        }
+    }
+    assert!(guardians
+        .iter()
+        .all(|guardian| matches!(guardian.outcome(), Some(Ok(_)))));
+    bytes
 }
 
 fn key_set() -> &'static PublicKeySet {
