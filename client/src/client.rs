@@ -66,6 +66,8 @@ pub struct Client {
     questions: BTreeMap<u64, (Asker, Ask)>,
     timers: BTreeMap<OperationId, Millis>,
     looking: BTreeSet<OperationId>,
+    /// Why the last look at the chain failed.
+    blind: BTreeMap<OperationId, String>,
     requests: BTreeMap<RequestId, (Owner, PeerId)>,
     happenings: VecDeque<(OperationId, Happening)>,
     outbox: Vec<Action>,
@@ -94,6 +96,7 @@ impl Client {
             questions: BTreeMap::new(),
             timers: BTreeMap::new(),
             looking: BTreeSet::new(),
+            blind: BTreeMap::new(),
             requests: BTreeMap::new(),
             happenings: VecDeque::new(),
             outbox: Vec::new(),
@@ -115,6 +118,10 @@ impl Client {
             Event::Saved { save } => ready = self.saved(save),
             Event::Chain { operation, result } => {
                 self.looking.remove(&operation);
+                match &result {
+                    Ok(_) => self.blind.remove(&operation),
+                    Err(error) => self.blind.insert(operation, error.clone()),
+                };
                 self.happenings
                     .push_back((operation, Happening::Chain(result)));
             }

@@ -46,6 +46,9 @@ pub enum ClientError {
     /// An address that cannot be paid.
     #[error("the address cannot be used: {0}")]
     Address(String),
+    /// So little that it would not reach the chain. The sentence says how much must be paid.
+    #[error("{0}")]
+    Dust(String),
     /// A part of a satoshi on chain.
     #[error("{0} is no whole number of satoshi")]
     NotWholeSatoshi(Amount),
@@ -78,6 +81,9 @@ pub enum ClientError {
         /// How many must.
         needed: usize,
     },
+    /// No chain server answered as it should.
+    #[error("the chain cannot be looked at: {0}")]
+    Chain(String),
     /// A module that this wallet needs is missing from the federation, or is damaged.
     #[error("the federation's config cannot be used: {0}")]
     Federation(String),
@@ -92,7 +98,7 @@ impl ClientError {
     pub fn code(&self) -> String {
         match self {
             Self::InsufficientFunds { .. } => "insufficient_funds",
-            Self::TooLittle(_) => "amount_too_small",
+            Self::TooLittle(_) | Self::Dust(_) => "amount_too_small",
             Self::TooManyNotes(_) => "too_many_notes",
             Self::CannotBalance(_) => "cannot_balance",
             Self::OtherFederation { .. } => "other_federation",
@@ -103,6 +109,7 @@ impl ClientError {
             Self::WrongOperation { .. } => "wrong_operation",
             Self::Rejected { code, .. } => return code.clone(),
             Self::TooFewGuardians { .. } => "too_few_guardians",
+            Self::Chain(_) => "chain_unreachable",
             Self::Federation(_) => "federation_unusable",
             Self::Exhausted(_) => "exhausted",
         }
@@ -114,7 +121,7 @@ impl ClientError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Rejected { retryable, .. } => *retryable,
-            Self::TooFewGuardians { .. } | Self::InsufficientFunds { .. } => true,
+            Self::TooFewGuardians { .. } | Self::InsufficientFunds { .. } | Self::Chain(_) => true,
             _ => false,
         }
     }
@@ -128,6 +135,9 @@ impl ClientError {
             }
             Self::TooFewGuardians { .. } => {
                 "check the network connection and try again; nothing is lost"
+            }
+            Self::Chain(_) => {
+                "check the network connection, or name another Electrum server with --electrum; nothing is lost"
             }
             Self::OtherFederation { .. } => "use the wallet that joined that federation",
             Self::InvalidNotes(_) => "ask the sender for other notes",

@@ -113,8 +113,8 @@ pub enum PegOutState {
     Queued,
     /// The transaction waits for signatures.
     Signing,
-    /// The transaction was sent to the bitcoin network.
-    Broadcast,
+    /// The transaction is signed, and each guardian sends it to the bitcoin network until it is in a block.
+    Signed,
     /// The transaction is in an agreed block.
     Confirmed,
 }

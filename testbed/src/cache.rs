@@ -11,7 +11,10 @@ use std::{
 use rustix::fs::{flock, FlockOperation};
 use thiserror::Error;
 
-use crate::stop::{Stop, WaitError};
+use crate::{
+    programs::workspace,
+    stop::{Stop, WaitError},
+};
 
 /// The variable that moves the cache.
 pub const CACHE_VARIABLE: &str = "GUILDMINT_CACHE";
@@ -68,6 +71,19 @@ impl Lock {
     }
 }
 
+/// A path as the name of one folder.
+fn folder_name(path: &Path) -> String {
+    const LONGEST: usize = 100;
+    let plain = |character: char| match character {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' => character,
+        _ => '-',
+    };
+    let name: Vec<char> = path.display().to_string().chars().map(plain).collect();
+    // The end of a path says more than its beginning.
+    let name: String = name[name.len().saturating_sub(LONGEST)..].iter().collect();
+    name.trim_start_matches(['-', '.']).to_owned()
+}
+
 impl Cache {
     /// The cache that the environment names.
     pub fn from_env() -> Result<Self, CacheError> {
@@ -96,9 +112,11 @@ impl Cache {
         &self.root
     }
 
-    /// Where cargo builds: `$CARGO_TARGET_DIR` if set, else the cache's `target`.
+    /// Where cargo builds: `$CARGO_TARGET_DIR` if set, else a folder of the cache's for this checkout. ⚠ Cargo does not tell two
+    /// checkouts apart that build into one folder, and takes what is older in one for what it has built of the other.
     pub fn target(&self) -> PathBuf {
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from)
+        let ours = || self.root.join("target").join(folder_name(workspace()));
+        env::var_os("CARGO_TARGET_DIR").map_or_else(ours, PathBuf::from)
     }
 
     /// Where bitcoind and electrs are kept once built.
@@ -165,6 +183,20 @@ mod tests {
         assert_eq!(chosen(&all[..2]), Some("/x/guildmint".into()));
         assert_eq!(chosen(&all[..1]), Some("/home/a/.cache/guildmint".into()));
         assert_eq!(chosen(&[]), None);
+    }
+
+    #[test]
+    fn a_checkout_has_a_folder_of_its_own() {
+        assert_eq!(
+            folder_name(Path::new("/home/a/guild mint")),
+            "home-a-guild-mint"
+        );
+        assert_ne!(
+            folder_name(Path::new("/a/b")),
+            folder_name(Path::new("/b/a"))
+        );
+        let long = "x/".repeat(500);
+        assert!(folder_name(Path::new(&long)).len() <= 100);
     }
 
     #[test]

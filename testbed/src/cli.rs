@@ -102,6 +102,12 @@ pub enum Command {
     Demo,
     /// Runs every check and every test of the project.
     Test,
+    /// Runs federations in simulated time; arguments are handed to the simulator.
+    #[structopt(setting = AppSettings::TrailingVarArg, setting = AppSettings::AllowLeadingHyphen)]
+    Sim {
+        /// What it is to do, such as --seeds 200.
+        arguments: Vec<String>,
+    },
     /// Runs the benchmarks; arguments are handed to them.
     #[structopt(setting = AppSettings::TrailingVarArg, setting = AppSettings::AllowLeadingHyphen)]
     Bench {
@@ -110,7 +116,8 @@ pub enum Command {
     },
 }
 
-/// Which network.
+// Which network. A doc comment would take the place of those of the commands.
+#[allow(missing_docs)]
 #[derive(Debug, StructOpt)]
 pub struct Place {
     /// The network's directory [default: the cache's testbed].
@@ -118,7 +125,8 @@ pub struct Place {
     pub dir: Option<PathBuf>,
 }
 
-/// Which network, and how it is shown.
+// Which network, and how it is shown. A doc comment would take the place of those of the commands.
+#[allow(missing_docs)]
 #[derive(Debug, StructOpt)]
 pub struct Shown {
     #[structopt(flatten)]
@@ -201,6 +209,25 @@ mod tests {
         assert!(
             matches!(bench, Command::Bench { arguments } if arguments == ["idle", "--minutes", "1"])
         );
+    }
+
+    #[test]
+    fn every_command_is_described_in_its_own_words() {
+        let help = parse("--help").unwrap_err();
+        for words in [
+            "Mines blocks",
+            "Stops the network",
+            "Pays to an address",
+            "any server",
+        ] {
+            assert!(help.contains(words), "{words:?} is not in {help}");
+        }
+    }
+
+    #[test]
+    fn simulations_get_their_arguments() {
+        let sim = parse("sim --seed 17").unwrap();
+        assert!(matches!(sim, Command::Sim { arguments } if arguments == ["--seed", "17"]));
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Demo {
             "a withdrawal cannot be free: the chain is not"
         );
         Ok((
-            format!("{} + {fee_msat} msat fee", sat(WITHDRAWAL)),
+            format!("{} + {} fee", sat(WITHDRAWAL), in_sat(fee_msat)),
             (address, fee_msat),
         ))
     }
@@ -175,7 +175,7 @@ impl Demo {
             bob,
             msat(HAND_OVER - WITHDRAWAL).saturating_sub(fee_msat),
         )?;
-        Ok(format!("alice {alice} msat, bob {bob} msat"))
+        Ok(format!("alice {}, bob {}", in_sat(alice), in_sat(bob)))
     }
 
     /// Guardians may be an epoch apart for a moment, so equal audits are waited for.
@@ -262,7 +262,15 @@ fn msat(amount: Amount) -> u64 {
 }
 
 fn sat(amount: Amount) -> String {
-    format!("{}sat", amount.to_sat())
+    in_sat(msat(amount))
+}
+
+/// As people read it: whole satoshis where there is no rest.
+fn in_sat(msat: u64) -> String {
+    match msat % 1_000 {
+        0 => format!("{}sat", msat / 1_000),
+        _ => format!("{msat}msat"),
+    }
 }
 
 fn equal<T: PartialEq + fmt::Display>(what: &str, is: T, should: T) -> Result<()> {

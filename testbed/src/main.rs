@@ -134,6 +134,7 @@ impl Testbed {
             Command::Servers { json } => self.servers(json),
             Command::Demo => self.demo(),
             Command::Test => suite::run(&self.cache, &self.stop),
+            Command::Sim { arguments } => self.sim(arguments),
             Command::Bench { arguments } => self.bench(arguments),
         }
     }
@@ -270,6 +271,12 @@ impl Testbed {
         down?;
         println!("Every figure is right.");
         Ok(())
+    }
+
+    fn sim(&self, arguments: Vec<String>) -> Result<()> {
+        let mut command: Program = cargo(&self.cache);
+        command.args(["run", "--package", "guildmint-sim", "--"]);
+        Ok(run_shown(command.args(arguments), &self.stop)?)
     }
 
     /// The benchmarks are a workspace of their own, for the sake of the peers that they compare with.

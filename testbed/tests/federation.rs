@@ -377,7 +377,7 @@ fn a_wallet_killed_while_it_withdraws_loses_nothing(town: &Town) {
         town.alice.run(&["operations", "resume"]).unwrap();
         town.mine(1);
     }
-    let withdrawals = town.operations(&town.alice, "withdraw", "broadcast");
+    let withdrawals = town.operations(&town.alice, "withdraw", "signed");
     assert!(!withdrawals.is_empty(), "all were killed before they began");
     let price =
         |view: &serde_json::Value| number(view, "amount_sat") * 1000 + number(view, "fee_msat");

@@ -9,6 +9,17 @@ use serde::Deserialize;
 /// Each of these libraries is named in these packages and nowhere else, so that it can be replaced there.
 const OWNERS: &[(&str, &[&str])] = &[
     ("electrum-client", &["guildmint-wallet-electrum"]),
+    // SPEC MIN-2: a denomination's key signs notes and nothing else. The first names itself in its tests, and the last two make
+    // keys for tests.
+    (
+        "guildmint-tbs",
+        &[
+            "guildmint-tbs",
+            "guildmint-mint",
+            "guildmint-dealer",
+            "guildmint-fuzz",
+        ],
+    ),
     ("hbbft", &["guildmint-engine"]),
     ("libp2p", &["guildmint-net-p2p"]),
     (

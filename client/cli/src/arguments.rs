@@ -90,7 +90,7 @@ impl FromStr for Format {
     }
 }
 
-/// How long to wait.
+// How long to wait. A doc comment would take the place of those of the commands.
 #[derive(Debug, Clone, Copy, StructOpt)]
 pub struct Patience {
     /// Give up waiting after so long, such as 90s or 2m; the operation goes on with the next command
@@ -100,7 +100,7 @@ pub struct Patience {
 
 #[derive(Debug, StructOpt)]
 pub enum Command {
-    /// Make a wallet, or restore one from its words
+    /// Make a wallet, or one from the words of another: its addresses come back, its notes not yet
     Init {
         /// Restore: read twelve words from this file, or from standard input if it is `-`
         #[structopt(long, env = "GUILDMINT_WORDS_FILE", value_name = "FILE")]
@@ -200,7 +200,7 @@ pub struct Withdraw {
     /// Only ask the price
     #[structopt(long)]
     pub dry_run: bool,
-    /// Wait until the transaction is on the network; this is the default
+    /// Wait until the guardians have signed the transaction, which they then send until it is in a block; this is the default
     #[structopt(long)]
     pub wait: bool,
     /// Do not wait for the transaction
@@ -242,6 +242,18 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_command_is_described_in_its_own_words() {
+        let help = Arguments::from_iter_safe(["guildmint", "--help"]).unwrap_err();
+        for words in ["Take notes:", "Make notes to hand over", "Take back notes"] {
+            assert!(
+                help.message.contains(words),
+                "{words:?} is not in {}",
+                help.message
+            );
+        }
+    }
 
     #[test]
     fn durations_need_units() {

@@ -140,9 +140,15 @@ impl Client {
         self.looking.contains(&id) || questions.any(|(asker, _)| asks(asker))
     }
 
-    /// What keeps an operation's transactions from being settled, as far as the guardians say.
+    /// What keeps an operation from getting on: what the guardians say of its transactions, or that the chain could not be looked
+    /// at.
     #[must_use]
     pub fn obstacle(&self, id: OperationId) -> Option<ClientError> {
+        let blind = self.blind.get(&id).cloned().map(ClientError::Chain);
+        self.submission_obstacle(id).or(blind)
+    }
+
+    fn submission_obstacle(&self, id: OperationId) -> Option<ClientError> {
         let needed = self.federation.quorum.threshold();
         let ours = self
             .submissions

@@ -183,7 +183,7 @@ fn fees_balance_to_the_millisatoshi() {
 fn a_withdrawal_is_followed_to_the_network() {
     let mut world = World::standard();
     world.fund(0, 5_000);
-    world.fake.broadcast = false;
+    world.fake.signs = false;
     world.fake.moods[2] = Mood::Greedy;
     let quote = world.command(
         0,
@@ -204,9 +204,9 @@ fn a_withdrawal_is_followed_to_the_network() {
         world.users[0].client.operation(operation).unwrap().state,
         "accepted"
     );
-    world.fake.broadcast = true;
+    world.fake.signs = true;
     let view = world.end(0, operation);
-    assert_eq!(view.state, "broadcast");
+    assert_eq!(view.state, "signed");
     assert_eq!(view.details["fee_msat"], FEE_SAT * 1000);
     assert_eq!(world.fake.paid_out.len(), 1);
     assert_eq!(world.balance(0), (5_000 - 1_200 - FEE_SAT) * 1000);
@@ -222,16 +222,17 @@ fn a_lying_fee_is_refused_and_the_notes_come_back() {
     assert_eq!((view.state, view.phase), ("failed", Phase::Failed));
     assert_eq!(view.details["problem"]["code"], "fee_too_low");
     assert_eq!(world.balance(0), 5_000_000);
-    for (address, amount) in [("nonsense", sat(1_000)), (ADDRESS, sat(1))] {
+    let refused = [
+        ("nonsense", sat(1_000), "invalid_address"),
+        (ADDRESS, sat(1), "amount_too_small"),
+    ];
+    for (address, amount, code) in refused {
         let command = Command::Withdraw {
             address: address.into(),
             amount,
             fee: sat(FEE_SAT),
         };
-        assert!(matches!(
-            world.command(0, command),
-            Err(ClientError::Address(_))
-        ));
+        assert_eq!(world.command(0, command).unwrap_err().code(), code);
     }
 }
 
@@ -361,7 +362,7 @@ fn up_to_f_liars_change_nothing() {
                     fee: sat(FEE_SAT),
                 },
             );
-            assert_eq!(world.end(1, operation).state, "broadcast", "{liar:?}");
+            assert_eq!(world.end(1, operation).state, "signed", "{liar:?}");
             assert_eq!(world.balance(0) + world.balance(1), world.fake.owed_msat());
         }
     }

@@ -1,10 +1,10 @@
-//! Paying to a bitcoin address, followed until the transaction is on the network.
+//! Paying to a bitcoin address, followed until the transaction is signed: guardians then send it until it is in a block.
 
 use guildmint_core::{
     api::TransactionAnswer, api::TransactionStatus, module::Reject, Amount, Item, TxId,
 };
 use guildmint_mint::client::Funding;
-use guildmint_wallet::{PegOut, PegOutState, PegOutStatus};
+use guildmint_wallet::{PegOut, PegOutError, PegOutState, PegOutStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value as Json};
 
@@ -35,7 +35,7 @@ enum State {
     Checking,
     Submitted(TxId),
     Accepted(TxId),
-    Broadcast(bitcoin::Txid),
+    Signed(bitcoin::Txid),
     Failed(Reject),
 }
 
@@ -54,7 +54,10 @@ pub(crate) fn peg_out(
     desk.federation
         .wallet
         .peg_out(address.trim(), whole(amount)?, whole(fee)?)
-        .map_err(|error| ClientError::Address(error.to_string()))
+        .map_err(|error| match error {
+            PegOutError::Dust { .. } => ClientError::Dust(error.to_string()),
+            other => ClientError::Address(other.to_string()),
+        })
 }
 
 impl Withdraw {
@@ -157,16 +160,16 @@ impl Withdraw {
                 desk.ask(
                     ApiRequest::Transaction { txid, wait_seconds },
                     Rule::Same,
-                    sent,
+                    signed,
                 );
                 State::Accepted(txid)
             }
             (State::Accepted(txid), Happening::Found(finding)) => {
-                let sent = match finding {
+                let signed = match finding {
                     Finding::Fact(fact) => serde_json::from_value(fact).ok(),
                     _ => None,
                 };
-                sent.map_or_else(|| follow(txid, desk), State::Broadcast)
+                signed.map_or_else(|| follow(txid, desk), State::Signed)
             }
             (state, _) => state,
         };
@@ -192,9 +195,9 @@ impl Withdraw {
             State::Checking => ("checking", Phase::Pending),
             State::Submitted(_) => ("submitted", Phase::Pending),
             State::Accepted(_) => ("accepted", Phase::Pending),
-            State::Broadcast(txid) => {
+            State::Signed(txid) => {
                 details["txid"] = Json::from(txid.to_string());
-                ("broadcast", Phase::Done)
+                ("signed", Phase::Done)
             }
             State::Failed(reject) => {
                 details["problem"] = problem(reject);
@@ -215,14 +218,14 @@ fn follow(txid: TxId, desk: &mut Desk<'_>) -> State {
     State::Accepted(txid)
 }
 
-/// The bitcoin transaction, once it is on the network.
-fn sent(answer: &Json) -> Option<Json> {
+/// The bitcoin transaction, once it is signed.
+fn signed(answer: &Json) -> Option<Json> {
     let answer: TransactionAnswer = serde_json::from_value(answer.clone()).ok()?;
     let TransactionStatus::Accepted { outcomes, .. } = answer.status else {
         return None;
     };
     let status: PegOutStatus = serde_json::from_value(outcomes.first()?.clone()).ok()?;
-    if status.state < PegOutState::Broadcast {
+    if status.state < PegOutState::Signed {
         return None;
     }
     status.txid.map(|txid| Json::from(txid.to_string()))

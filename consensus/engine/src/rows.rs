@@ -76,6 +76,11 @@ pub enum LogEntry {
     Frame(PeerId, #[serde(with = "hex_bytes")] Vec<u8>),
 }
 
+/// Local: the last epoch in which this guardian may have said what it does not know any more. One row.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 5, value = Epoch, resident)]
+pub struct Fenced;
+
 /// Local: a transaction that waits for an epoch.
 #[derive(Debug, Serialize, Deserialize, Row)]
 #[row(table = 4, value = Transaction, resident)]

@@ -230,11 +230,12 @@ impl ConsensusFile {
         (0..).map(PeerId).zip(urls).collect()
     }
 
-    /// An invite code that names the API URLs of f + 1 guardians (SPEC GEN-7).
+    /// An invite code that names the API URLs of 2f + 1 guardians: if f of them are down, those that are left can still vouch for
+    /// the addresses of the others (SPEC GEN-7).
     #[must_use]
     pub fn invite(&self) -> InviteCode {
         let guardians = u16::try_from(self.guardians.len()).unwrap_or(u16::MAX);
-        let enough = Quorum::new(guardians).map_or(1, Quorum::one_honest);
+        let enough = Quorum::new(guardians).map_or(1, Quorum::honest_majority);
         InviteCode {
             federation: self.federation,
             apis: self.apis().into_iter().take(enough).collect(),
@@ -365,7 +366,7 @@ mod tests {
         let read: ConsensusFile = read_toml(&path).unwrap();
         assert_eq!(read, file());
         assert_eq!(read.genesis(), Ok(genesis()));
-        assert_eq!(read.invite().apis.len(), 2);
+        assert_eq!(read.invite().apis.len(), 3);
         assert!(write_toml(&path, &file()).is_err(), "overwritten");
     }
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use bitcoin::{hashes::Hash as _, OutPoint};
+use bitcoin::hashes::Hash as _;
 use guildmint_core::{
     encoding::read,
     ledger::{Changes, Key, Ledger, Memory, Scope, Space},
@@ -18,8 +18,7 @@ use guildmint_engine::{
 use guildmint_store::{
     AuditRecord, CoinPlace, CoinRecord, EpochRecord, Projection, Records, TransactionRecord,
 };
-use guildmint_wallet::Tweak;
-use serde::{Deserialize, Serialize};
+use guildmint_wallet::server::{Coin, CoinAt};
 
 /// Follows the rows as they are saved.
 pub(crate) struct Readable {
@@ -33,18 +32,6 @@ struct Known {
     /// The resident rows that are agreed: what a balance sheet is made from.
     agreed: Memory,
     audit: BTreeMap<ModuleId, Audit>,
-}
-
-/// The wallet's row of a coin that can be spent, as it is in every federation: agreed rows are hashed.
-#[derive(Serialize, Deserialize, Row)]
-#[row(table = 6, value = Coin, resident)]
-struct CoinAt(OutPoint);
-
-#[derive(Serialize, Deserialize)]
-struct Coin {
-    amount_sat: u64,
-    tweak: Tweak,
-    slot: Option<u64>,
 }
 
 impl Readable {
@@ -158,10 +145,10 @@ fn count(items: usize) -> u32 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use bitcoin::{BlockHash, Network};
+    use bitcoin::{BlockHash, Network, OutPoint};
     use guildmint_core::{module::Query, PeerId};
     use guildmint_dealer::{deal, deal_wallet, Parameters};
-    use guildmint_wallet::Block;
+    use guildmint_wallet::{Block, Tweak};
     use rand_chacha::{rand_core::SeedableRng, ChaCha20Rng};
 
     use super::*;

@@ -30,6 +30,8 @@ mod sign;
 mod slots;
 mod vote;
 
+pub use rows::{Coin, CoinAt};
+
 use rows::{AgreedBlock, Claimed, PegOutAt};
 
 /// The wallet module of one guardian.

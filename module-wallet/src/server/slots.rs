@@ -94,7 +94,7 @@ pub fn status(view: &View<'_, '_>, progress: Progress) -> Option<PegOutStatus> {
 /// How far a transaction has come that is not confirmed.
 pub fn state(version: &Version) -> PegOutState {
     if version.signed {
-        PegOutState::Broadcast
+        PegOutState::Signed
     } else {
         PegOutState::Signing
     }

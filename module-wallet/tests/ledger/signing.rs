@@ -15,7 +15,7 @@ fn paying() -> (World, guildmint_core::TxId) {
 
 fn assert_paid(world: &mut World, txid: guildmint_core::TxId) {
     world.settle_down();
-    assert_eq!(world.status(txid).unwrap().state, PegOutState::Broadcast);
+    assert_eq!(world.status(txid).unwrap().state, PegOutState::Signed);
     assert_eq!(world.chain.payments_to(&script(&address(1))), [20_000]);
 }
 
@@ -114,7 +114,7 @@ fn a_confirmation_needs_a_proof_under_an_agreed_header() {
             world.run(&[]);
         }
     }
-    assert_eq!(world.status(txid).unwrap().state, PegOutState::Broadcast);
+    assert_eq!(world.status(txid).unwrap().state, PegOutState::Signed);
     assert!(!world.faults.is_empty());
     world.tamper = |_, vote| {
         for confirmation in &mut vote.confirmations {
@@ -123,7 +123,7 @@ fn a_confirmation_needs_a_proof_under_an_agreed_header() {
     };
     world.observe();
     world.run(&[]);
-    assert_eq!(world.status(txid).unwrap().state, PegOutState::Broadcast);
+    assert_eq!(world.status(txid).unwrap().state, PegOutState::Signed);
     world.tamper = |_, _| ();
     world.settle_down();
     assert_eq!(world.status(txid).unwrap().state, PegOutState::Confirmed);

@@ -20,7 +20,7 @@ fn in_and_out_with_fees() {
     assert_eq!(world.notes_msat, balance_sat * 1000);
     assert_eq!(world.status(txid).unwrap().state, PegOutState::Signing);
     world.settle_down();
-    assert_eq!(world.status(txid).unwrap().state, PegOutState::Broadcast);
+    assert_eq!(world.status(txid).unwrap().state, PegOutState::Signed);
     assert_eq!(world.chain.payments_to(&script(&address(1))), [1_200]);
     world.chain.mine(vec![]);
     world.bury();

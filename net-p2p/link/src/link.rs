@@ -22,6 +22,7 @@ const REMINDERS: u32 = 5;
 /// A reliable, ordered, bounded stream of frames from and to every peer (SPEC NET-3).
 #[derive(Debug)]
 pub struct Link {
+    me: PeerId,
     quorum: Quorum,
     open: Epoch,
     outbox: Outbox,
@@ -42,6 +43,7 @@ impl Link {
     pub fn new(me: PeerId, quorum: Quorum, open: Epoch) -> Self {
         let peers = quorum.peers().filter(|peer| *peer != me);
         Self {
+            me,
             quorum,
             open,
             outbox: Outbox::default(),
@@ -67,6 +69,11 @@ impl Link {
     #[must_use]
     pub fn flush(&mut self) -> Vec<Packet> {
         self.outbox.flush()
+    }
+
+    /// Takes back everything pushed since the last flush: it is as if it had never been pushed.
+    pub fn retract(&mut self) {
+        self.outbox.retract();
     }
 
     /// Takes a packet from the guardian that the connection is authenticated for.
@@ -256,6 +263,7 @@ impl Link {
         let mut output = Output {
             peer_ahead: status.committed.filter(|committed| *committed >= open),
             peer_behind: self.has_forgotten(peer_open),
+            heard_of_us: self.heard_of_us(status),
             ..Output::default()
         };
         let claims = status
@@ -276,6 +284,15 @@ impl Link {
         }
         self.forget();
         output
+    }
+
+    /// The latest epoch in which a peer has received what we have not pushed.
+    fn heard_of_us(&self, status: &Status) -> Option<Epoch> {
+        let received = status.received.iter().filter(|(epoch, marks)| {
+            let mark = marks.get(usize::from(self.me.0)).copied().unwrap_or(0);
+            *epoch >= self.open && mark > self.outbox.pushed(*epoch) as u64
+        });
+        received.map(|(epoch, _)| *epoch).max()
     }
 
     /// Whether `epoch` is over and nothing can be said about it any more.

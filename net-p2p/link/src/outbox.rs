@@ -44,6 +44,24 @@ impl Outbox {
         packets
     }
 
+    /// Forgets every frame not returned by [`Outbox::flush`].
+    pub(crate) fn retract(&mut self) {
+        let (from, kept) = self.unflushed;
+        for (&epoch, frames) in self.epochs.range_mut(from..) {
+            let keep = if epoch == from { kept } else { 0 };
+            let retracted = frames.split_off(keep.min(frames.len()));
+            self.bytes -= retracted
+                .iter()
+                .map(|frame| cost_bytes(frame))
+                .sum::<usize>();
+        }
+    }
+
+    /// How many frames of `epoch` were pushed.
+    pub(crate) fn pushed(&self, epoch: Epoch) -> usize {
+        self.epochs.get(&epoch).map_or(0, Vec::len)
+    }
+
     /// How many frames of `epoch` were flushed. Those that were not may not be on disk yet: nobody may learn of them.
     pub(crate) fn sent(&self, epoch: Epoch) -> usize {
         let frames = self.epochs.get(&epoch).map_or(0, Vec::len);

@@ -75,6 +75,9 @@ pub struct Output {
     /// When it sent this, which may be a while ago, the sender was in an epoch that our outbox has forgotten. It needs
     /// history to go on.
     pub peer_behind: bool,
+    /// The sender says that it has received more of our frames in this epoch, which is our open one or later, than we have
+    /// ever pushed: if it is true, we have lost our memory.
+    pub heard_of_us: Option<Epoch>,
     /// The packet broke the protocol and was ignored.
     pub fault: Option<LinkFault>,
 }

@@ -94,6 +94,37 @@ fn nothing_is_told_of_frames_before_they_are_flushed() {
 }
 
 #[test]
+fn what_is_taken_back_was_never_said() {
+    let mut link = link(A, 2, 0);
+    link.push(b"a".to_vec());
+    assert_eq!(link.flush().len(), 1);
+    link.push(b"b".to_vec());
+    link.retract();
+    assert_eq!(link.flush(), []);
+    link.push(b"c".to_vec());
+    assert_eq!(link.flush(), [frames(0, 1, &[b"c"])]);
+}
+
+#[test]
+fn who_has_heard_more_of_us_than_we_have_said_is_noticed() {
+    let mut link = link(A, 2, 5);
+    link.push(b"a".to_vec());
+    let mut heard = |epoch: u64, frames: u64| {
+        let status = Packet::Status(Status {
+            committed: None,
+            sent: vec![],
+            received: vec![(Epoch(epoch), vec![frames, 0])],
+            please_reply: false,
+        });
+        link.handle(B, status, 1_000).heard_of_us
+    };
+    assert_eq!(heard(5, 1), None);
+    assert_eq!(heard(5, 2), Some(Epoch(5)));
+    assert_eq!(heard(7, 1), Some(Epoch(7)));
+    assert_eq!(heard(4, 9), None, "that is over");
+}
+
+#[test]
 fn the_last_committed_epoch_is_still_served_after_the_next_has_opened() {
     let mut link = link(A, 2, 0);
     link.push(b"term".to_vec());

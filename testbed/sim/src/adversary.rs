@@ -11,6 +11,10 @@ use rand::Rng;
 
 use crate::world::World;
 
+/// The version of what guardians say to each other, and what of it is for the link.
+const VERSION: u8 = 1;
+const LINK: u32 = 1;
+
 /// How the Byzantine guardian misbehaves.
 #[derive(Default)]
 pub(crate) struct Adversary {
@@ -80,6 +84,32 @@ impl World {
         let said = self.adversary.said.entry((to, epoch)).or_default();
         let bytes = packet(epoch, *said, messages.iter().map(Wire::encode).collect());
         *said += messages.len() as u64;
+        self.carry(liar, to, bytes);
+    }
+
+    /// The liar says to one guardian that it has heard so many messages of it in the agreement of an epoch.
+    ///
+    /// # Panics
+    /// If there is no liar.
+    #[allow(clippy::expect_used)]
+    pub fn liar_claims_to_have_heard(&mut self, to: PeerId, epoch: Epoch, messages: u64) {
+        const STATUS: u32 = 2;
+        let liar = self.liar().expect("a liar");
+        let (committed, sent) = (
+            epoch.0.checked_sub(1).map(Epoch),
+            Vec::<(Epoch, u64)>::new(),
+        );
+        let received = vec![(epoch, vec![messages; usize::from(self.size())])];
+        let mut bytes = vec![VERSION];
+        write(
+            &mut bytes,
+            &(LINK, STATUS, committed, sent, received, false),
+        );
+        assert_eq!(
+            inspect(&bytes),
+            Said::Other,
+            "guardians write statuses otherwise"
+        );
         self.carry(liar, to, bytes);
     }
 
@@ -175,8 +205,6 @@ fn vote(kind: u32, proposer: PeerId, round: u64, value: bool) -> Message {
 
 /// Consecutive messages of a guardian's stream, as its node would send them.
 fn packet(epoch: Epoch, first: u64, frames: Vec<Vec<u8>>) -> Vec<u8> {
-    const VERSION: u8 = 1;
-    const LINK: u32 = 1;
     const FRAMES: u32 = 0;
     let mut bytes = vec![VERSION];
     write(&mut bytes, &(LINK, FRAMES, epoch, first, &frames));

@@ -63,6 +63,10 @@ impl Checks {
                 first,
                 frames,
             } => {
+                assert!(
+                    self.contributed.contains_key(&(from, epoch)),
+                    "{from} spoke in {epoch} before it contributed"
+                );
                 for (number, frame) in (first..).zip(frames) {
                     let before = self.said.entry((from, epoch, number));
                     assert_eq!(

@@ -43,6 +43,12 @@ impl World {
         node.map_or(0, guildmint_engine::Node::remembered)
     }
 
+    /// The last epoch in which a guardian is silent because it has lost its memory.
+    #[must_use]
+    pub fn fenced(&self, peer: PeerId) -> Option<Epoch> {
+        self.guardians[usize::from(peer.0)].node.as_ref()?.fenced()
+    }
+
     /// How many transactions wait at a guardian that is up.
     #[must_use]
     pub fn pooled(&self, peer: PeerId) -> usize {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use guildmint_client::RequestId;
 use guildmint_core::{
-    ledger::{Key, Scope, Space},
+    ledger::{Key, Memory, Scope, Space},
     PeerId, Row, TxId, Wire,
 };
 use guildmint_engine::{
@@ -130,6 +130,17 @@ impl World {
     /// Takes away all that a stopped guardian has stored.
     pub fn wipe(&mut self, peer: PeerId) {
         self.guardians[usize::from(peer.0)].disk.0.clear();
+    }
+
+    /// A copy of all that a guardian has stored so far.
+    #[must_use]
+    pub fn copy_disk(&self, peer: PeerId) -> Memory {
+        self.guardians[usize::from(peer.0)].disk.clone()
+    }
+
+    /// Gives a stopped guardian another disk.
+    pub fn replace_disk(&mut self, peer: PeerId, disk: Memory) {
+        self.guardians[usize::from(peer.0)].disk = disk;
     }
 
     /// Ends all misfortune but a Byzantine guardian.
@@ -429,6 +440,10 @@ impl World {
         } else {
             self.checks.speech(from, &bytes);
         }
+        if Some(to) == self.liar() && is_contribution_of(to, &bytes) {
+            // A liar needs no reminder of what it has said.
+            return;
+        }
         self.carry(from, to, bytes);
     }
 
@@ -453,4 +468,8 @@ impl World {
             self.later(delay_ms, Delivery::ToNode(to, life, event));
         }
     }
+}
+
+fn is_contribution_of(peer: PeerId, bytes: &[u8]) -> bool {
+    matches!(inspect(bytes), Said::Contribution { author, .. } if author == peer)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use guildmint_client::{Client, Command, OperationId, Phase, View};
+use guildmint_client::{Client, ClientError, Command, OperationId, Phase, View};
 use serde_json::{json, Value as Json};
 
 use super::show_qr;
@@ -99,9 +99,22 @@ async fn status(
             obstacle.as_ref(),
         ));
     }
+    let obstacles = views
+        .iter()
+        .map(|view| wallet.client().obstacle(view.operation));
+    let shown: Vec<Json> = views.iter().zip(obstacles).map(with_obstacle).collect();
     wallet.close().await?;
-    match (operation, views.as_slice()) {
-        (Some(_), [view]) => Ok(json!(view)),
-        _ => Ok(json!({ "operations": views })),
+    match (operation, shown.as_slice()) {
+        (Some(_), [view]) => Ok(view.clone()),
+        _ => Ok(json!({ "operations": shown })),
     }
+}
+
+/// A view, and what is in its way.
+fn with_obstacle((view, obstacle): (&View, Option<ClientError>)) -> Json {
+    let mut shown = json!(view);
+    if let Some(error) = obstacle {
+        shown["obstacle"] = json!({ "code": error.code(), "message": error.to_string() });
+    }
+    shown
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use guildmint_client::{Command, OperationId, Reply, View};
+use guildmint_client::{Command, OperationId, Phase, Reply, View};
 use guildmint_core::Amount;
 use serde_json::{json, Value as Json};
 
@@ -56,12 +56,17 @@ pub async fn receive(
 ) -> Result<Json, Failure> {
     let notes = read_notes(notes)?;
     let mut wallet = Wallet::open(arguments, signals).await?;
+    let before = wallet.client().operations();
     let operation = wallet
         .start("checking notes", Command::Receive { notes })
         .await?;
     let view = wallet.end(operation, patience.or_usual()).await?;
     wallet.close().await?;
-    Ok(members(&view, &["amount_msat", "fee_msat"]))
+    let mut document = members(&view, &["amount_msat", "fee_msat"]);
+    // ⚠ Whoever sells something for them must not take the same notes for a second payment.
+    let is_known = |known: &View| known.operation == operation && known.phase == Phase::Done;
+    document["received_before"] = Json::from(before.iter().any(is_known));
+    Ok(document)
 }
 
 pub async fn validate(

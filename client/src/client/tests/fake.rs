@@ -62,7 +62,7 @@ pub struct Fake {
     /// Whether deposits are agreed.
     pub buried: bool,
     /// Whether peg-outs are on the network.
-    pub broadcast: bool,
+    pub signs: bool,
     mints: Arc<Vec<Mint>>,
     rows: Memory,
     accepted: BTreeMap<TxId, Transaction>,
@@ -145,7 +145,7 @@ impl Fake {
             mints,
             unknown_blocks: BTreeSet::new(),
             buried: true,
-            broadcast: true,
+            signs: true,
             rows: Memory::default(),
             accepted: BTreeMap::new(),
             heard: BTreeSet::new(),
@@ -294,14 +294,14 @@ impl Fake {
         let view = ledger.view(Scope::module(Space::Agreed, MINT));
         let outcome = |(index, item): (usize, &Item)| {
             if item.module == WALLET {
-                let broadcast = self.broadcast;
+                let signs = self.signs;
                 return json!(PegOutStatus {
-                    state: if broadcast {
-                        PegOutState::Broadcast
+                    state: if signs {
+                        PegOutState::Signed
                     } else {
                         PegOutState::Queued
                     },
-                    txid: broadcast.then(bitcoin::Txid::all_zeros),
+                    txid: signs.then(bitcoin::Txid::all_zeros),
                 });
             }
             let output = MintOutput::decode(&item.bytes).unwrap();

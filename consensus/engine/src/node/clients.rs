@@ -266,7 +266,12 @@ impl Node {
             committed: self.head.map(|head| head.epoch),
             height: self.federation.now(&mut ledger, self.round.epoch).height,
             pool: self.pool.len(),
-            not_ready: behind.then(|| "catching up with the other guardians".to_owned()),
+            not_ready: match self.fenced() {
+                Some(through) => Some(format!(
+                    "its database is older than what it has said: it takes no part through {through}, and then goes on"
+                )),
+                None => behind.then(|| "catching up with the other guardians".to_owned()),
+            },
             halted: self.halted.clone(),
         }
     }

@@ -65,7 +65,7 @@ impl Node {
 
     /// When this guardian contributes; `None` while it has no reason to (SPEC EPO-7).
     pub(super) fn contribute_at_ms(&mut self) -> Option<u64> {
-        if self.round.processing || self.round.has_contributed(self.me()) {
+        if !self.may_speak() || self.round.processing || self.round.has_contributed(self.me()) {
             return None;
         }
         let floor_ms = u64::from(self.genesis().epoch_floor_ms);
@@ -121,7 +121,7 @@ impl Node {
 
     /// Takes a payload of the open epoch whose signature was verified: logs it and agrees on it.
     pub(super) fn take_payload(&mut self, payload: &Payload) {
-        if self.round.receive(payload, &self.federation) {
+        if self.may_speak() && self.round.receive(payload, &self.federation) {
             let row = self.round.next_log_row();
             self.disk.put(&row, &log_entry(payload));
             let step = self.round.agree_on(payload);
@@ -139,6 +139,9 @@ impl Node {
 
     /// Takes a frame of a peer's stream: logs it and agrees. Of one that cannot be read only its place in the stream is kept.
     pub(super) fn take_frame(&mut self, from: guildmint_core::PeerId, mut frame: Vec<u8>) {
+        if !self.may_speak() {
+            return;
+        }
         let message = Message::decode(&frame);
         if message.is_err() {
             frame.clear();
@@ -271,6 +274,10 @@ impl Node {
     }
 
     fn open_next(&mut self) {
+        if !self.round.has_contributed(self.me()) {
+            // Nothing was said in it, and so nothing will be.
+            self.link.retract();
+        }
         let open = self.round.epoch.next();
         let next = Round::new(&self.coin, self.session(), open);
         self.previous_round = Some(std::mem::replace(&mut self.round, next));

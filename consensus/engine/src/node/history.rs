@@ -80,6 +80,14 @@ impl History {
         ahead.count() >= self.quorum.one_honest()
     }
 
+    /// The epoch that is open elsewhere, as f + 1 peers say, of whom one is honest.
+    pub(super) fn open_elsewhere(&self) -> Option<Epoch> {
+        let mut committed: Vec<Epoch> = self.committed.values().copied().collect();
+        committed.sort_unstable_by(|a, b| b.cmp(a));
+        let vouched = committed.get(self.quorum.max_faulty())?;
+        Some(vouched.next())
+    }
+
     /// Keeps a signature, which was verified.
     pub(super) fn sign(
         &mut self,

@@ -8,6 +8,7 @@ mod clients;
 mod disk;
 mod epochs;
 mod event;
+mod fence;
 mod history;
 mod inspect;
 mod outcomes;
@@ -36,11 +37,12 @@ pub use inspect::{inspect, utter, Said};
 use crate::{
     agreement::Message,
     contribution::{Payload, Vote},
-    rows::{Head, Log, LogEntry},
+    rows::{Fenced, Head, Log, LogEntry},
     Coin, Federation,
 };
 use checks::Checks;
 use disk::Disk;
+use fence::Entry;
 use history::{History, GENESIS};
 use outcomes::Outcomes;
 use pool::Pool;
@@ -69,6 +71,9 @@ pub struct Node {
 
     tasks: BTreeMap<Ticket, Task>,
     serving: BTreeSet<PeerId>,
+    entry: Entry,
+    /// The last epoch in which it may have said what it does not know any more.
+    fenced: Option<Epoch>,
     checks: Checks,
     outcomes: Outcomes,
     waiters: BTreeMap<TxId, Vec<clients::Waiter>>,
@@ -128,6 +133,8 @@ impl Node {
             head,
             tasks: BTreeMap::new(),
             serving: BTreeSet::new(),
+            entry: Entry::default(),
+            fenced: disk.get(&Fenced),
             checks: Checks::default(),
             outcomes: Outcomes::default(),
             waiters: BTreeMap::new(),
@@ -258,9 +265,12 @@ impl Node {
             self.round = Round::new(&self.coin, self.session(), head.epoch);
             self.replay_epoch(head.epoch, &entries)?;
             let next = Round::new(&self.coin, self.session(), open);
+            match self.round.has_contributed(self.me()) {
+                // Said before; kept for who asks.
+                true => drop(self.link.flush()),
+                false => self.link.retract(),
+            }
             self.previous_round = Some(std::mem::replace(&mut self.round, next));
-            // Said before; kept for who asks.
-            let _ = self.link.flush();
             let _ = self.link.commit(open);
         }
         self.replay_epoch(open, &entries)
@@ -331,6 +341,7 @@ impl Node {
 
     /// Whatever is due: called after each event.
     fn proceed(&mut self) {
+        self.enter();
         self.check();
         self.process_batch();
         self.contribute();
@@ -353,6 +364,7 @@ impl Node {
             self.round.next_wake_ms(),
             self.history.next_wake_ms(),
             self.link.next_wake_ms(),
+            self.entry.opens_at_ms(),
             self.next_deadline_ms(),
             self.disk.next_flush_ms(),
         ];

@@ -2,6 +2,8 @@
 
 use guildmint_core::{module::Fault, Epoch, PayloadHash, PeerId, Wire};
 
+use guildmint_link::Packet;
+
 use super::{
     event::Action,
     history::Progress,
@@ -60,15 +62,12 @@ impl Node {
         of_epoch.find_map(|round| round.payload(hash)).cloned()
     }
 
-    /// A connection was made: both sides tell where they stand.
-    pub(super) fn greet(&mut self, peer: PeerId) {
-        let status = Talk::Link(self.link.status(true));
-        self.send(peer, &status);
-    }
-
     fn on_payload(&mut self, from: PeerId, payload: Payload) {
         let open = self.round.epoch;
-        if payload.epoch < open || payload.author == self.me() {
+        if payload.author == self.me() {
+            return self.hear_ourselves(from, &payload);
+        }
+        if payload.epoch < open {
             return;
         }
         // Anyone may pass a payload on, so a wrong one is the fault of who sent it.
@@ -82,7 +81,12 @@ impl Node {
         }
     }
 
-    fn on_packet(&mut self, from: PeerId, packet: guildmint_link::Packet) {
+    fn on_packet(&mut self, from: PeerId, packet: Packet) {
+        if let (false, Packet::Frames { .. }) = (self.entry_is_open(), &packet) {
+            // They come again when we ask for them.
+            return;
+        }
+        let has_told = matches!(packet, Packet::Status(_));
         let output = self.link.handle(from, packet, self.now_ms);
         for frame in output.deliver {
             self.take_frame(from, frame);
@@ -94,8 +98,13 @@ impl Node {
             let open = self.round.epoch;
             self.history.peer_committed(from, epoch, open, self.now_ms);
         }
-        if let Some(fault) = output.fault {
-            self.blame(from, fault.to_string());
+        if let Some(epoch) = output.heard_of_us {
+            self.hear_claim(from, epoch);
+        }
+        match output.fault {
+            Some(fault) => self.blame(from, fault.to_string()),
+            None if has_told => self.has_told(from),
+            None => {}
         }
     }
 
@@ -149,6 +158,9 @@ impl Node {
     }
 
     pub(super) fn ask_for_payloads(&mut self) {
+        if !self.may_speak() {
+            return;
+        }
         let epoch = self.round.epoch;
         for (whom, _, hash) in self.round.due_payloads(self.now_ms) {
             let question = Talk::WantPayload(epoch, hash);
@@ -171,8 +183,11 @@ impl Node {
 
     /// Lets the link say what it has to.
     pub(super) fn speak(&mut self) {
-        for packet in self.link.flush() {
-            self.send_all(&Talk::Link(packet));
+        // A contribution goes first: it is the proof that we have spoken (SPEC EPO-5).
+        if self.may_speak() && self.round.has_contributed(self.me()) {
+            for packet in self.link.flush() {
+                self.send_all(&Talk::Link(packet));
+            }
         }
         for (peer, packet) in self.link.tick(self.now_ms) {
             self.send(peer, &Talk::Link(packet));

@@ -152,6 +152,11 @@ impl Round {
         }
     }
 
+    /// The first payload of an author.
+    pub(super) fn contribution(&self, author: PeerId) -> Option<&Payload> {
+        self.payload(*self.first.get(&author)?)
+    }
+
     /// A payload for a peer that lacks it.
     pub(super) fn payload(&self, hash: PayloadHash) -> Option<&Payload> {
         Some(&self.payloads.get(&hash)?.payload)

@@ -1,0 +1,125 @@
+//! Guardians that lose their memory: a database that is gone, or an old copy (SPEC EPO-5).
+//!
+//! In every world it is checked that no guardian ever says two things in one place, and none speaks before it contributes.
+
+#![allow(clippy::unwrap_used)]
+
+use guildmint_core::{Epoch, PeerId};
+use guildmint_sim::{Faults, Setup, World};
+
+const MINUTE_MS: u64 = 60_000;
+
+/// The guardian that forgets.
+const FORGETFUL: PeerId = PeerId(0);
+
+/// A world in which transactions never end for a while, at some instant of an epoch.
+fn world_in_an_epoch(seed: u64, faults: Faults) -> World {
+    let mut world = World::new(Setup::guardians(4).with(faults), seed);
+    world.run(1_000);
+    for name in 0..3 {
+        world.submit_play(name, 1_000);
+        world.run(40);
+    }
+    world.run(seed % 60);
+    world
+}
+
+/// Whatever it was in the midst of, the others go on with it, and all are equal in the end.
+fn goes_on(world: &mut World, seed: u64) {
+    for name in 10..14 {
+        world.submit_play(name, 1_000);
+        world.run(300);
+    }
+    world.run_until_settled(2 * MINUTE_MS);
+    assert_eq!(world.accepted(), 7, "seed {seed}");
+    assert_eq!(
+        world.fenced(FORGETFUL),
+        None,
+        "seed {seed}: it takes part again"
+    );
+}
+
+/// Scenarios 23 and 38.
+#[test]
+fn a_guardian_that_loses_its_disk_contradicts_nobody() {
+    let mut fenced = 0;
+    for seed in 0..120 {
+        let mut world = world_in_an_epoch(seed, Faults::default());
+        world.stop(FORGETFUL);
+        world.wipe(FORGETFUL);
+        world.run(20 + seed);
+        world.start(FORGETFUL);
+        world.run(200);
+        fenced += u32::from(world.fenced(FORGETFUL).is_some());
+        goes_on(&mut world, seed);
+    }
+    assert!(
+        fenced > 10,
+        "only {fenced} were in the midst of an epoch that went on"
+    );
+}
+
+/// Scenario 38.
+#[test]
+fn a_guardian_with_an_old_copy_of_its_disk_contradicts_nobody() {
+    for seed in 0..120 {
+        let mut world = world_in_an_epoch(seed, Faults::default());
+        let copy = world.copy_disk(FORGETFUL);
+        world.run(10 + seed % 90);
+        world.stop(FORGETFUL);
+        world.replace_disk(FORGETFUL, copy);
+        world.run(20 + seed);
+        world.start(FORGETFUL);
+        goes_on(&mut world, seed);
+    }
+}
+
+/// The same where messages are lost, repeated and overtake each other.
+#[test]
+fn a_guardian_that_loses_its_disk_contradicts_nobody_on_a_bad_network() {
+    for seed in 0..60 {
+        let mut world = world_in_an_epoch(seed, Faults::lossy(5));
+        world.stop(FORGETFUL);
+        world.wipe(FORGETFUL);
+        world.run(1_000 + seed);
+        world.start(FORGETFUL);
+        goes_on(&mut world, seed);
+    }
+}
+
+/// A guardian that remembers everything is not fenced, however often it starts.
+#[test]
+fn a_guardian_that_remembers_takes_part_at_once() {
+    for seed in 0..60 {
+        let mut world = world_in_an_epoch(seed, Faults::default());
+        for _ in 0..5 {
+            world.blink(FORGETFUL);
+            world.run(37);
+            assert_eq!(world.fenced(FORGETFUL), None, "seed {seed}");
+        }
+        goes_on(&mut world, seed);
+    }
+}
+
+/// Scenario 38.
+#[test]
+fn what_one_guardian_claims_fences_nobody() {
+    let liar = PeerId(3);
+    let mut world = World::new(
+        Setup::guardians(4).with(Faults::default().with_a_liar(liar)),
+        38,
+    );
+    world.liar_is_upright();
+    world.run(1_000);
+    for epoch in 0..20 {
+        for to in 0..3 {
+            world.liar_claims_to_have_heard(PeerId(to), Epoch(epoch), 1_000);
+        }
+        world.submit_play(epoch, 1_000);
+        world.run_until_settled(MINUTE_MS);
+        for peer in 0..3 {
+            assert_eq!(world.fenced(PeerId(peer)), None);
+        }
+    }
+    assert_eq!(world.accepted(), 20);
+}
