@@ -2,10 +2,11 @@
 
 mod commands;
 mod look;
+mod refused;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use guildmint_core::{ledger::Memory, PeerId, TxId};
+use guildmint_core::{ledger::Memory, module::Reject, PeerId, TxId};
 use guildmint_mint::client::MasterSeed;
 use rand_chacha::{rand_core::SeedableRng, ChaCha20Rng};
 use serde_json::Value as Json;
@@ -46,6 +47,8 @@ pub enum LoadError {
 enum Asker {
     Operation(OperationId),
     Command(Ticket, Inquiry),
+    /// A payment that was refused for this reason.
+    Payment(TxId, Reject),
 }
 
 /// Whose request it was.
@@ -233,8 +236,8 @@ impl Client {
         let happening = match submission.standing() {
             Standing::Open(_) => return,
             Standing::Rejected(reject) => {
-                payment::release(&mut self.rows, txid, &payment);
-                Happening::Rejected(txid, reject)
+                self.submissions.remove(&txid);
+                return self.refused(txid, &payment, reject);
             }
             Standing::Accepted(outcomes) => {
                 let shares = outcomes.len() >= self.federation.quorum.threshold();
@@ -285,6 +288,7 @@ impl Client {
                 self.happenings
                     .push_back((operation, Happening::Found(finding)));
             }
+            Asker::Payment(txid, reject) => self.bury(txid, reject, finding),
             Asker::Command(ticket, inquiry) => match inquiry.answered(finding) {
                 Next::Ask(inquiry, question) => {
                     self.ask(Asker::Command(ticket, inquiry), question);

@@ -6,6 +6,7 @@ use super::*;
 use crate::{ApiRequest, Command, NotesString, Phase};
 
 mod fake;
+mod refused;
 mod world;
 
 use fake::{Fake, Mood, FEE_SAT};
