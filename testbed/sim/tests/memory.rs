@@ -123,3 +123,58 @@ fn what_one_guardian_claims_fences_nobody() {
     }
     assert_eq!(world.accepted(), 20);
 }
+
+/// Scenario 23: epochs come many at a time, or a guardian that lost everything would need as many round trips as there were epochs.
+#[test]
+fn a_guardian_with_an_empty_disk_takes_over_many_epochs_at_a_time() {
+    let mut world = World::new(Setup::guardians(4), 23);
+    for name in 0..300 {
+        world.submit_play(name, 1_000);
+        world.run(500);
+    }
+    world.run_until_settled(MINUTE_MS);
+    let epochs = world.committed()[0].unwrap().0;
+    assert!(epochs >= 200, "{epochs} epochs");
+    world.stop(FORGETFUL);
+    world.wipe(FORGETFUL);
+    world.run(1_000);
+    world.start(FORGETFUL);
+    let began_ms = world.now_ms();
+    while world.committed()[0] != world.committed()[1] {
+        world.run(10);
+        assert!(
+            world.now_ms() - began_ms < MINUTE_MS,
+            "{:?}",
+            world.committed()
+        );
+    }
+    let took_ms = world.now_ms() - began_ms;
+    println!("{epochs} epochs in {took_ms} ms");
+    // Half a second passes before it asks at all. One round trip and one sync take some ten milliseconds.
+    assert!(
+        took_ms < 500 + epochs * 5,
+        "{epochs} epochs took {took_ms} ms"
+    );
+}
+
+/// The same among lies: a liar can slow it down, and no more.
+#[test]
+fn a_liar_cannot_keep_a_guardian_from_catching_up() {
+    for seed in 0..10 {
+        let faults = Faults::default().with_a_liar(PeerId(3));
+        let mut world = World::new(Setup::guardians(4).with(faults), seed);
+        world.run(1_000);
+        for name in 0..40 {
+            world.submit_play(name, 1_000);
+            world.run(150);
+        }
+        // In the midst of an epoch it would be needed, and one that has forgotten what it said cannot help.
+        world.run_until_settled(MINUTE_MS);
+        world.stop(FORGETFUL);
+        world.wipe(FORGETFUL);
+        world.run(1_000);
+        world.start(FORGETFUL);
+        world.run_until_settled(5 * MINUTE_MS);
+        assert_eq!(world.accepted(), 40, "seed {seed}");
+    }
+}

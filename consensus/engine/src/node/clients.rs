@@ -270,7 +270,13 @@ impl Node {
                 Some(through) => Some(format!(
                     "its database is older than what it has said: it takes no part through {through}, and then goes on"
                 )),
-                None => behind.then(|| "catching up with the other guardians".to_owned()),
+                None => behind.then(|| {
+                    let theirs = self.history.open_elsewhere().unwrap_or(self.round.epoch);
+                    format!(
+                        "catching up with the other guardians: it is in {}, they are in {theirs}",
+                        self.round.epoch
+                    )
+                }),
             },
             halted: self.halted.clone(),
         }

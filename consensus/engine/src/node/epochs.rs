@@ -282,10 +282,11 @@ impl Node {
         let next = Round::new(&self.coin, self.session(), open);
         self.previous_round = Some(std::mem::replace(&mut self.round, next));
         self.opened_at_ms = Some(self.now_ms);
-        self.candidates.clear();
+        self.candidates.advance(open);
         self.checks.turn();
         self.votes = None;
-        self.history.advance(open, self.now_ms);
+        let is_on_its_way = self.candidates.has(open);
+        self.history.advance(open, self.now_ms, is_on_its_way);
         // From here on the link numbers what we say in the new epoch.
         let early_frames = self.link.commit(open);
         for payload in self.early.take(open) {

@@ -32,7 +32,10 @@ pub(super) struct History {
     /// Batches on their way, by sender.
     downloads: BTreeMap<PeerId, Download>,
     ask_at_ms: Option<u64>,
+    /// How often the open epoch's history was asked for.
     asked: u32,
+    /// Whether history was asked for since this guardian last was where the others are.
+    is_catching_up: bool,
 }
 
 struct Download {
@@ -59,7 +62,13 @@ impl History {
             downloads: BTreeMap::new(),
             ask_at_ms: None,
             asked: 0,
+            is_catching_up: false,
         }
+    }
+
+    /// Whether history was asked for, and there is more.
+    pub(super) fn is_catching_up(&self) -> bool {
+        self.is_catching_up
     }
 
     /// A peer says that it has committed an epoch. Only a hint of whom to ask.
@@ -130,22 +139,23 @@ impl History {
             .map(|(result, signatures)| Certificate { result, signatures })
     }
 
-    /// An epoch was committed here; the next one is open.
-    pub(super) fn advance(&mut self, open: Epoch, now_ms: u64) {
+    /// An epoch was committed here; the next one is open, and its history may be here already.
+    pub(super) fn advance(&mut self, open: Epoch, now_ms: u64, is_here: bool) {
         let oldest = Epoch(open.0.saturating_sub(KEPT_EPOCHS));
         self.signed = self.signed.split_off(&oldest);
         self.downloads.clear();
         let behind = self.committed.values().any(|epoch| *epoch >= open);
-        // One that is catching up goes on at once; one that keeps pace gives its own agreement time.
-        let caught_up = self.asked > 0;
+        self.is_catching_up &= behind;
         self.asked = 0;
-        self.ask_at_ms = behind.then(|| match caught_up {
+        // One that is catching up goes on at once; one that keeps pace gives its own agreement time.
+        self.ask_at_ms = behind.then(|| match self.is_catching_up && !is_here {
             true => now_ms,
             false => now_ms.saturating_add(PATIENCE_MS),
         });
     }
 
-    /// Whom to ask for the open epoch's history, if it is time: peers that say that they have it.
+    /// Whom to ask for the open epoch's history, and what follows, if it is time: of the peers that say that they have it f + 1,
+    /// each time others, and all of them if that does not help.
     pub(super) fn due(&mut self, open: Epoch, now_ms: u64) -> Vec<PeerId> {
         if self.ask_at_ms.is_none_or(|at_ms| at_ms > now_ms) {
             return Vec::new();
@@ -153,8 +163,15 @@ impl History {
         self.asked += 1;
         self.ask_at_ms = Some(now_ms.saturating_add(PATIENCE_MS * 2));
         self.downloads.clear();
+        self.is_catching_up = true;
         let ahead = self.committed.iter().filter(|(_, epoch)| **epoch >= open);
-        ahead.map(|(peer, _)| *peer).collect()
+        let mut ahead: Vec<PeerId> = ahead.map(|(peer, _)| *peer).collect();
+        if self.asked == 1 && !ahead.is_empty() {
+            let first = (open.0 % ahead.len() as u64) as usize;
+            ahead.rotate_left(first);
+            ahead.truncate(self.quorum.one_honest());
+        }
+        ahead
     }
 
     /// When [`History::due`] has something to do.
@@ -253,9 +270,9 @@ mod tests {
         assert!(history.due(Epoch(5), PATIENCE_MS - 1).is_empty());
         assert_eq!(history.due(Epoch(5), PATIENCE_MS), [PeerId(1)]);
         // From then on, one epoch after the other without waiting.
-        history.advance(Epoch(6), 600);
+        history.advance(Epoch(6), 600, false);
         assert_eq!(history.due(Epoch(6), 600), [PeerId(1)]);
-        history.advance(Epoch(8), 700);
+        history.advance(Epoch(8), 700, false);
         assert_eq!(history.next_wake_ms(), None);
     }
 }

@@ -3,6 +3,7 @@
 //! A [`Node`] does no I/O, reads no clock and draws no randomness. The shell around it carries out its [`Action`]s in order and
 //! brings it [`Event`]s; the simulator does the same with simulated time, so a seed replays a whole federation.
 
+mod catch_up;
 mod checks;
 mod clients;
 mod disk;
@@ -40,6 +41,7 @@ use crate::{
     rows::{Fenced, Head, Log, LogEntry},
     Coin, Federation,
 };
+use catch_up::Candidates;
 use checks::Checks;
 use disk::Disk;
 use fence::Entry;
@@ -65,8 +67,7 @@ pub struct Node {
     early: Early,
     pool: Pool,
     history: History,
-    /// Whole batches from peers that nobody honest has vouched for yet.
-    candidates: BTreeMap<PeerId, (EpochResult, crate::EffectiveBatch)>,
+    candidates: Candidates,
     head: Option<EpochResult>,
 
     tasks: BTreeMap<Ticket, Task>,
@@ -129,7 +130,7 @@ impl Node {
             early: Early::default(),
             pool: Pool::new(me, quorum),
             history: History::new(quorum),
-            candidates: BTreeMap::new(),
+            candidates: Candidates::default(),
             head,
             tasks: BTreeMap::new(),
             serving: BTreeSet::new(),
@@ -342,6 +343,7 @@ impl Node {
     /// Whatever is due: called after each event.
     fn proceed(&mut self) {
         self.enter();
+        self.catch_up();
         self.check();
         self.process_batch();
         self.contribute();

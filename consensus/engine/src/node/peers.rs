@@ -4,14 +4,7 @@ use guildmint_core::{module::Fault, Epoch, PayloadHash, PeerId, Wire};
 
 use guildmint_link::Packet;
 
-use super::{
-    event::Action,
-    history::Progress,
-    round,
-    talk::{Chunk, Talk},
-    tasks::Task,
-    Node,
-};
+use super::{event::Action, round, talk::Talk, tasks::Task, Node};
 use crate::contribution::Payload;
 
 impl Node {
@@ -35,7 +28,6 @@ impl Node {
                     self.history
                         .peer_committed(from, result.epoch, open, self.now_ms);
                     self.compare_results(result.epoch);
-                    self.adopt_candidate();
                 }
             }
             Ok(Talk::WantHistory(epoch, offset)) => {
@@ -47,7 +39,7 @@ impl Node {
                     });
                 }
             }
-            Ok(Talk::History(chunk)) => self.on_history(from, chunk),
+            Ok(Talk::History(chunks)) => self.on_history(from, chunks),
             Err(error) => self.blame(from, format!("message cannot be read: {error}")),
         }
     }
@@ -108,41 +100,7 @@ impl Node {
         }
     }
 
-    fn on_history(&mut self, from: PeerId, chunk: Chunk) {
-        if !self.is_signed(from, &chunk.result, &chunk.signature) {
-            return;
-        }
-        let open = self.round.epoch;
-        let (result, signature) = (chunk.result, chunk.signature);
-        self.history.sign(from, result, signature, open);
-        match self.history.chunk(from, chunk, open, self.now_ms) {
-            Progress::More(offset) => self.send(from, &Talk::WantHistory(open, offset)),
-            Progress::Complete(batch) => {
-                // One of each peer: a liar cannot take the place of others.
-                self.candidates.insert(from, (result, *batch));
-            }
-            // An answer that comes late is no fault.
-            Progress::Useless(_) if result.epoch < open => {}
-            Progress::Useless(why) => self.blame(from, why.to_owned()),
-        }
-        self.adopt_candidate();
-    }
-
-    /// Processes a downloaded batch as soon as f + 1 guardians signed its result (SPEC EPO-4).
-    fn adopt_candidate(&mut self) {
-        if self.round.processing {
-            return;
-        }
-        let Some(vouched) = self.history.vouched(self.round.epoch) else {
-            return;
-        };
-        let mut candidates = std::mem::take(&mut self.candidates).into_values();
-        if let Some((result, batch)) = candidates.find(|(result, _)| *result == vouched) {
-            self.adopt(result, batch);
-        }
-    }
-
-    fn is_signed(
+    pub(super) fn is_signed(
         &mut self,
         by: PeerId,
         result: &guildmint_core::EpochResult,
@@ -168,16 +126,6 @@ impl Node {
                 Some(author) => self.send(author, &question),
                 None => self.send_all(&question),
             }
-        }
-    }
-
-    pub(super) fn ask_for_history(&mut self) {
-        if self.round.processing {
-            return;
-        }
-        let open = self.round.epoch;
-        for peer in self.history.due(open, self.now_ms) {
-            self.send(peer, &Talk::WantHistory(open, 0));
         }
     }
 

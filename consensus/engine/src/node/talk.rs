@@ -11,6 +11,9 @@ use crate::contribution::Payload;
 /// Bytes of history in one answer.
 pub(super) const CHUNK_BYTES: usize = 1024 * 1024;
 
+/// Epochs in one answer.
+pub(super) const MAX_EPOCHS_AT_ONCE: u64 = 64;
+
 /// A message from one guardian to another, or to all.
 #[derive(Debug, Clone, Serialize, Deserialize, Wire)]
 #[wire(version = 1, max_bytes = limits::MAX_PACKET_BYTES)]
@@ -25,8 +28,8 @@ pub(super) enum Talk {
     Signature(EpochResult, IdentitySignature),
     /// Asks for the history of an epoch, from a byte on.
     WantHistory(Epoch, u64),
-    /// A part of the history of an epoch.
-    History(Chunk),
+    /// A part of the history of an epoch; and if that is all of it, the histories of the next epochs, as far as there is room.
+    History(Vec<Chunk>),
 }
 
 /// A part of an epoch's effective batch, with what the sender signed about it.

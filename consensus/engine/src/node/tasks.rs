@@ -12,13 +12,13 @@ use serde_json::Value as Json;
 use super::{
     event::{Action, Ticket},
     outcomes,
-    talk::{Chunk, Talk, CHUNK_BYTES},
+    talk::{Chunk, Talk, CHUNK_BYTES, MAX_EPOCHS_AT_ONCE},
     Node,
 };
 use crate::{
     contribution::EffectiveBatch,
     process::{Batch, Stop},
-    rows::{Accepted, History},
+    rows::{Accepted, History, Record},
     Checked, Federation,
 };
 
@@ -206,12 +206,12 @@ impl Node {
         offset: u64,
         loaded: &Loaded,
     ) -> Result<(), Obstacle> {
-        let chunk = read(&self.disk.known(loaded), |ledger| {
-            chunk(ledger, epoch, offset)
+        let chunks = read(&self.disk.known(loaded), |ledger| {
+            chunks(ledger, epoch, offset)
         })?;
         self.serving.remove(&to);
-        if let Some(chunk) = chunk {
-            self.send(to, &Talk::History(chunk));
+        if !chunks.is_empty() {
+            self.send(to, &Talk::History(chunks));
         }
         Ok(())
     }
@@ -249,11 +249,44 @@ fn accepted(
     })
 }
 
+/// Transactions in one answer of several epochs: they are all loaded before it is known how large they are.
+const MAX_TRANSACTIONS_AT_ONCE: usize = 512;
+
+/// A part of an epoch's history, and after the end of it as many whole ones as fit.
+fn chunks(ledger: &mut Ledger<'_>, epoch: Epoch, offset: u64) -> Vec<Chunk> {
+    let epochs = (0..MAX_EPOCHS_AT_ONCE).map(|further| Epoch(epoch.0.saturating_add(further)));
+    // All are looked up even if one is not loaded, so that one more load suffices.
+    let records = epochs.map(|epoch| {
+        let local = ledger.view(Scope::engine(Space::Local));
+        local.get(&History(epoch))
+    });
+    let records: Vec<Option<Record>> = records.collect();
+    let (mut transactions, mut room, mut chunks) = (0, CHUNK_BYTES, Vec::new());
+    for record in records.into_iter().map_while(|record| record) {
+        let is_first = chunks.is_empty() && transactions == 0;
+        transactions += record.transactions.len().max(1);
+        if !is_first && transactions > MAX_TRANSACTIONS_AT_ONCE {
+            break;
+        }
+        let offset = if is_first { offset } else { 0 };
+        let Some(chunk) = chunk(ledger, record, offset) else {
+            continue;
+        };
+        let is_whole = chunk.offset + chunk.bytes.len() as u64 == chunk.total;
+        if !is_first && (!is_whole || chunk.bytes.len() > room) {
+            break;
+        }
+        room = room.saturating_sub(chunk.bytes.len());
+        chunks.push(chunk);
+        if !is_whole {
+            break;
+        }
+    }
+    chunks
+}
+
 /// A part of an epoch's effective batch, put together from its record and its transactions.
-fn chunk(ledger: &mut Ledger<'_>, epoch: Epoch, offset: u64) -> Option<Chunk> {
-    let record = ledger
-        .view(Scope::engine(Space::Local))
-        .get(&History(epoch))?;
+fn chunk(ledger: &mut Ledger<'_>, record: Record, offset: u64) -> Option<Chunk> {
     let agreed = ledger.view(Scope::engine(Space::Agreed));
     // All are looked up even if one is not loaded, so that one more load suffices.
     let transactions: Vec<Option<Transaction>> = record
@@ -262,7 +295,7 @@ fn chunk(ledger: &mut Ledger<'_>, epoch: Epoch, offset: u64) -> Option<Chunk> {
         .map(|txid| Some(agreed.get(&Accepted(*txid))?.transaction))
         .collect();
     let batch = EffectiveBatch {
-        epoch,
+        epoch: record.result.epoch,
         statements: record.statements,
         transactions: transactions.into_iter().collect::<Option<_>>()?,
     };
