@@ -149,10 +149,9 @@ fn a_guardian_with_an_empty_disk_takes_over_many_epochs_at_a_time() {
         );
     }
     let took_ms = world.now_ms() - began_ms;
-    println!("{epochs} epochs in {took_ms} ms");
-    // Half a second passes before it asks at all. One round trip and one sync take some ten milliseconds.
+    // Half a second passes before it asks at all. Asking for one at a time would take more than twenty milliseconds for each.
     assert!(
-        took_ms < 500 + epochs * 5,
+        took_ms < 500 + epochs * 10,
         "{epochs} epochs took {took_ms} ms"
     );
 }
