@@ -71,6 +71,12 @@ impl Link {
         self.outbox.flush()
     }
 
+    /// Whether anything was pushed since the last flush.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.outbox.has_more()
+    }
+
     /// Takes back everything pushed since the last flush: it is as if it had never been pushed.
     pub fn retract(&mut self) {
         self.outbox.retract();

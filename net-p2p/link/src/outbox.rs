@@ -44,6 +44,13 @@ impl Outbox {
         packets
     }
 
+    /// Whether there are frames not returned by [`Outbox::flush`].
+    pub(crate) fn has_more(&self) -> bool {
+        let (from, flushed) = self.unflushed;
+        let mut epochs = self.epochs.range(from..);
+        epochs.any(|(&epoch, frames)| epoch > from && !frames.is_empty() || frames.len() > flushed)
+    }
+
     /// Forgets every frame not returned by [`Outbox::flush`].
     pub(crate) fn retract(&mut self) {
         let (from, kept) = self.unflushed;

@@ -7,7 +7,7 @@ use guildmint_core::{
     IdentityKey, PeerId,
 };
 use guildmint_engine::{
-    node::{Action, Ticket},
+    node::{Action, Event, Ticket},
     Coin, Federation, Node,
 };
 
@@ -29,6 +29,8 @@ pub(crate) struct Guardian {
     next_save: u64,
     /// When the disk has done all that it was asked to.
     pub(crate) disk_free_ms: u64,
+    /// What it has not taken in yet.
+    pub(crate) inputs: Vec<Event>,
     /// The time at which it wants to be woken.
     pub(crate) wake_ms: Option<u64>,
     /// How many rows were written since the world began.
@@ -47,6 +49,7 @@ impl Guardian {
             unsynced: BTreeMap::new(),
             next_save: 0,
             disk_free_ms: 0,
+            inputs: Vec::new(),
             wake_ms: None,
             rows_written: 0,
         }
@@ -86,6 +89,7 @@ impl Guardian {
     pub(crate) fn crash(&mut self, synced: usize) {
         self.node = None;
         self.wake_ms = None;
+        self.inputs.clear();
         let unsynced = std::mem::take(&mut self.unsynced);
         for (_, changes) in unsynced.into_values().take(synced) {
             self.disk.apply(changes);

@@ -15,6 +15,8 @@ pub struct Faults {
     pub max_delay_ms: u64,
     /// A guardian whose disk is slow, and the longest that it takes for one thing, in milliseconds.
     pub slow_disk: Option<(PeerId, u64)>,
+    /// How long guardians are busy with something else at most, in milliseconds: what comes meanwhile they take in together.
+    pub busy_ms: u64,
     /// Crashes, spread over the time of the run.
     pub crashes: u32,
     /// How long a crashed guardian stays away at most, in milliseconds.
@@ -43,6 +45,13 @@ impl Faults {
     #[must_use]
     pub fn with_slow_disk(mut self, peer: PeerId, longest_ms: u64) -> Self {
         self.slow_disk = Some((peer, longest_ms));
+        self
+    }
+
+    /// Makes guardians busy, so that they take in much at a time.
+    #[must_use]
+    pub fn with_busy_guardians(mut self, longest_ms: u64) -> Self {
+        self.busy_ms = longest_ms;
         self
     }
 

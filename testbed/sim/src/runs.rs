@@ -20,6 +20,9 @@ pub fn storm(seed: u64) {
     if rng.gen_bool(0.4) {
         faults = faults.with_a_liar(PeerId(guardians - 1));
     }
+    if rng.gen_bool(0.5) {
+        faults = faults.with_busy_guardians(rng.gen_range(1..=30));
+    }
     let mut world = World::new(Setup::guardians(guardians).with(faults), seed);
     for name in 0..rng.gen_range(3..12) {
         world.submit_play(name, rng.gen_range(1..1_000_000));

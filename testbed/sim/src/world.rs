@@ -33,6 +33,8 @@ use crate::{
 pub(crate) enum Delivery {
     /// To a guardian in one of its lives.
     ToNode(PeerId, u32, Event),
+    /// A guardian takes in what has come.
+    TakeIn(PeerId, u32),
     /// A guardian's disk is done with a save.
     Synced(PeerId, u32, u64),
     /// A guardian's disk has come to a read. It does one thing after the other, so all earlier saves are seen.
@@ -278,6 +280,7 @@ impl World {
     fn deliver(&mut self, delivery: Delivery) {
         match delivery {
             Delivery::ToNode(peer, life, event) => self.event(peer, life, event),
+            Delivery::TakeIn(peer, life) => self.take_in(peer, life),
             Delivery::Synced(peer, life, save) => {
                 let guardian = &mut self.guardians[usize::from(peer.0)];
                 if guardian.life == life {
@@ -350,13 +353,35 @@ impl World {
     }
 
     fn event(&mut self, peer: PeerId, life: u32, event: Event) {
+        let guardian = &mut self.guardians[usize::from(peer.0)];
+        if guardian.life != life || guardian.node.is_none() {
+            return;
+        }
+        let is_first = guardian.inputs.is_empty();
+        guardian.inputs.push(event);
+        match self.setup.faults.busy_ms {
+            0 => self.take_in(peer, life),
+            longest_ms if is_first => {
+                let busy_ms = self.rng.gen_range(0..=longest_ms);
+                self.later(busy_ms, Delivery::TakeIn(peer, life));
+            }
+            _ => {}
+        }
+    }
+
+    /// A guardian takes in all that has come.
+    fn take_in(&mut self, peer: PeerId, life: u32) {
         let now_ms = self.now_ms;
         let liar = self.liar();
         let guardian = &mut self.guardians[usize::from(peer.0)];
-        let Some(node) = guardian.node.as_mut().filter(|_| guardian.life == life) else {
+        if guardian.life != life {
+            return;
+        }
+        let inputs = std::mem::take(&mut guardian.inputs);
+        let Some(node) = guardian.node.as_mut() else {
             return;
         };
-        let actions = node.handle(now_ms, event);
+        let actions = node.handle_all(now_ms, inputs);
         if Some(peer) != liar {
             self.checks.node(node);
         }

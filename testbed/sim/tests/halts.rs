@@ -154,3 +154,26 @@ fn withheld_signatures_strand_nobody() {
     let heads: BTreeMap<_, _> = world.committed().into_iter().zip(0..).collect();
     assert!(heads.keys().all(Option::is_some));
 }
+
+/// What a guardian says as an epoch ends is sent even if nothing follows: others may be waiting for just that.
+#[test]
+fn the_last_words_of_an_epoch_are_said() {
+    for seed in 0..60 {
+        let faults = Faults::default().with_busy_guardians(20);
+        let mut world = World::new(Setup::guardians(4).with(faults), seed);
+        world.run(2_000);
+        // All three are needed.
+        world.stop(PeerId(3));
+        for height in 1..6 {
+            for peer in 0..3 {
+                world.sees(PeerId(peer), 100 + height);
+            }
+            // An epoch without a transaction is processed at once.
+            world.run(15_000);
+            let committed = world.committed();
+            assert!(committed[0].is_some(), "seed {seed}");
+            assert_eq!(committed[0], committed[1], "seed {seed}, height {height}");
+            assert_eq!(committed[0], committed[2], "seed {seed}, height {height}");
+        }
+    }
+}

@@ -78,7 +78,7 @@ fn a_guardian_with_an_old_copy_of_its_disk_contradicts_nobody() {
 #[test]
 fn a_guardian_that_loses_its_disk_contradicts_nobody_on_a_bad_network() {
     for seed in 0..60 {
-        let mut world = world_in_an_epoch(seed, Faults::lossy(5));
+        let mut world = world_in_an_epoch(seed, Faults::lossy(5).with_busy_guardians(seed % 20));
         world.stop(FORGETFUL);
         world.wipe(FORGETFUL);
         world.run(1_000 + seed);

@@ -109,6 +109,12 @@ impl Disk {
         self.waiting.push(action);
     }
 
+    /// How many actions wait for the disk.
+    pub(super) fn held_back(&self) -> usize {
+        let saving = self.saving.iter().map(|saving| saving.then.len());
+        self.waiting.len() + saving.sum::<usize>()
+    }
+
     /// Starts a save if one is due and none is under way, and lets out what need not wait.
     pub(super) fn flush(&mut self, now_ms: u64, out: &mut Vec<Action>) {
         if !self.urgent {

@@ -38,18 +38,23 @@ impl Node {
         if at_ms > self.now_ms {
             return;
         }
-        let epoch = self.round.epoch;
         let contribution = Contribution {
-            transactions: self.pool.proposal(self.now_ms, epoch),
+            transactions: self.pool.proposal(self.now_ms, self.round.epoch),
             statement: Statement {
                 votes: self.votes(),
                 tip_height: self.tip_height(),
             },
         };
+        self.say_contribution(&contribution);
+        self.check();
+        self.process_batch();
+    }
+
+    fn say_contribution(&mut self, contribution: &Contribution) {
         let payload = Payload::sign(
-            &contribution,
+            contribution,
             self.me(),
-            epoch,
+            self.round.epoch,
             self.session(),
             &self.identity,
         );
@@ -59,8 +64,18 @@ impl Node {
             topic: Topic::Contributions,
             bytes,
         });
-        self.check();
-        self.process_batch();
+    }
+
+    /// Says what is left to say in an epoch that ends here. ⚠ What was not sent yet has counted in what was decided, so the others
+    /// need it; and a contribution, if there was none, goes before it (SPEC EPO-5).
+    fn say_the_rest(&mut self) {
+        if !self.may_speak() {
+            return self.link.retract();
+        }
+        if self.link.has_more() && !self.round.has_contributed(self.me()) {
+            self.say_contribution(&Contribution::default());
+        }
+        self.say_frames();
     }
 
     /// When this guardian contributes; `None` while it has no reason to (SPEC EPO-7).
@@ -274,15 +289,13 @@ impl Node {
     }
 
     fn open_next(&mut self) {
-        if !self.round.has_contributed(self.me()) {
-            // Nothing was said in it, and so nothing will be.
-            self.link.retract();
-        }
+        self.say_the_rest();
         let open = self.round.epoch.next();
         let next = Round::new(&self.coin, self.session(), open);
         self.previous_round = Some(std::mem::replace(&mut self.round, next));
         self.opened_at_ms = Some(self.now_ms);
         self.candidates.advance(open);
+        self.served.clear();
         self.checks.turn();
         self.votes = None;
         let is_on_its_way = self.candidates.has(open);

@@ -25,8 +25,9 @@ use crate::{
     rows::{Fenced, Log},
 };
 
-/// How long those who have not told where they stand are waited for once enough others have, in milliseconds.
-const PATIENCE_MS: u64 = 1_000;
+/// How long a guardian goes on listening once enough others have told where they stand, in milliseconds: they may not have shown
+/// yet what they have of it, and the rest may have more.
+const PATIENCE_MS: u64 = 500;
 
 /// What others have told since this guardian started.
 #[derive(Default)]
@@ -69,7 +70,7 @@ impl Node {
         self.fenced.filter(|_| self.is_fenced())
     }
 
-    /// A peer has told where it stands, and before that what it has of us.
+    /// A peer has told where it stands.
     pub(super) fn has_told(&mut self, peer: PeerId) {
         self.entry.heard.insert(peer);
     }
@@ -84,8 +85,8 @@ impl Node {
             return;
         }
         let enough_at_ms = *self.entry.enough_at_ms.get_or_insert(self.now_ms);
-        let all = heard + 1 == quorum.guardians();
-        if all || enough_at_ms.saturating_add(PATIENCE_MS) <= self.now_ms {
+        let is_alone = quorum.guardians() == 1;
+        if is_alone || enough_at_ms.saturating_add(PATIENCE_MS) <= self.now_ms {
             self.entry.is_open = true;
             self.repeat_contribution();
             // What was said meanwhile was not listened to: where all stand tells what is missing.

@@ -27,7 +27,8 @@ use std::{
 use guildmint_core::{
     ledger::{Ledger, Memory, Scope, Space},
     module::{Audit, Fault},
-    Epoch, EpochResult, GenesisConfig, IdentityKey, ModuleId, PeerId, SessionId, TxId, Wire,
+    Epoch, EpochResult, GenesisConfig, IdentityKey, ModuleId, PayloadHash, PeerId, SessionId, TxId,
+    Wire,
 };
 use guildmint_link::Link;
 use thiserror::Error;
@@ -72,6 +73,8 @@ pub struct Node {
 
     tasks: BTreeMap<Ticket, Task>,
     serving: BTreeSet<PeerId>,
+    /// When each peer may be given each payload again.
+    served: BTreeMap<(PeerId, PayloadHash), u64>,
     entry: Entry,
     /// The last epoch in which it may have said what it does not know any more.
     fenced: Option<Epoch>,
@@ -134,6 +137,7 @@ impl Node {
             head,
             tasks: BTreeMap::new(),
             serving: BTreeSet::new(),
+            served: BTreeMap::new(),
             entry: Entry::default(),
             fenced: disk.get(&Fenced),
             checks: Checks::default(),
@@ -266,7 +270,8 @@ impl Node {
             self.round = Round::new(&self.coin, self.session(), head.epoch);
             self.replay_epoch(head.epoch, &entries)?;
             let next = Round::new(&self.coin, self.session(), open);
-            match self.round.has_contributed(self.me()) {
+            let is_fenced = self.fenced >= Some(head.epoch);
+            match !is_fenced && self.round.has_contributed(self.me()) {
                 // Said before; kept for who asks.
                 true => drop(self.link.flush()),
                 false => self.link.retract(),

@@ -7,6 +7,12 @@ use guildmint_link::Packet;
 use super::{event::Action, round, talk::Talk, tasks::Task, Node};
 use crate::contribution::Payload;
 
+/// How soon a peer may ask for the same payload again, in milliseconds.
+const SERVE_AGAIN_MS: u64 = 100;
+
+/// Messages that may wait for the disk before payloads are no more given to who asks for them.
+const MAX_HELD_BACK: usize = 256;
+
 impl Node {
     /// Takes bytes from a peer. Whatever they are, they are the peer's fault, not ours (SPEC EPO-2).
     pub(super) fn on_peer(&mut self, from: PeerId, bytes: &[u8]) {
@@ -17,9 +23,7 @@ impl Node {
             Ok(Talk::Payload(payload)) => self.on_payload(from, payload),
             Ok(Talk::Link(packet)) => self.on_packet(from, packet),
             Ok(Talk::WantPayload(epoch, hash)) => {
-                if let Some(payload) = self.payload(epoch, hash) {
-                    self.send(from, &Talk::Payload(payload));
-                }
+                self.serve_payload(from, epoch, hash);
             }
             Ok(Talk::Signature(result, signature)) => {
                 if self.is_signed(from, &result, &signature) {
@@ -41,6 +45,19 @@ impl Node {
             }
             Ok(Talk::History(chunks)) => self.on_history(from, chunks),
             Err(error) => self.blame(from, format!("message cannot be read: {error}")),
+        }
+    }
+
+    /// ⚠ A short question, a long answer: not again at once, and not while a slow disk holds back many.
+    fn serve_payload(&mut self, to: PeerId, epoch: Epoch, hash: PayloadHash) {
+        let Some(payload) = self.payload(epoch, hash) else {
+            return;
+        };
+        let again_at_ms = self.served.get(&(to, hash)).copied().unwrap_or(0);
+        if again_at_ms <= self.now_ms && self.disk.held_back() < MAX_HELD_BACK {
+            let next_ms = self.now_ms.saturating_add(SERVE_AGAIN_MS);
+            self.served.insert((to, hash), next_ms);
+            self.send(to, &Talk::Payload(payload));
         }
     }
 
@@ -129,14 +146,18 @@ impl Node {
         }
     }
 
-    /// Lets the link say what it has to.
-    pub(super) fn speak(&mut self) {
-        // A contribution goes first: it is the proof that we have spoken (SPEC EPO-5).
+    /// Sends what we have to say in the open epoch. A contribution goes first: it is the proof that we have spoken (SPEC EPO-5).
+    pub(super) fn say_frames(&mut self) {
         if self.may_speak() && self.round.has_contributed(self.me()) {
             for packet in self.link.flush() {
                 self.send_all(&Talk::Link(packet));
             }
         }
+    }
+
+    /// Lets the link say what it has to.
+    pub(super) fn speak(&mut self) {
+        self.say_frames();
         for (peer, packet) in self.link.tick(self.now_ms) {
             self.send(peer, &Talk::Link(packet));
         }

@@ -180,6 +180,8 @@ impl Session {
                 .fetch_optional(&mut *connection)
                 .await?;
             let Some((process, began_us, program, address)) = holder else {
+                // It was let go of just now.
+                backoff.pause().await;
                 continue;
             };
             let is_ours = began_us
