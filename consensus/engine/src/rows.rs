@@ -49,6 +49,9 @@ pub struct LastCertificate;
 #[row(table = 1, value = Record)]
 pub struct History(pub Epoch);
 
+/// Guardians' signatures on one result.
+pub type Vouchers = BTreeMap<PeerId, IdentitySignature>;
+
 /// What is needed to serve an epoch to a guardian that missed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -56,6 +59,9 @@ pub struct Record {
     pub result: EpochResult,
     /// Our signature on it.
     pub signature: IdentitySignature,
+    /// The signatures on it that were known when it was committed. Whoever took it over from others has f + 1, and can convince
+    /// the next one.
+    pub vouchers: Vouchers,
     /// The statements of the effective batch.
     pub statements: BTreeMap<PeerId, Statement>,
     /// Its transactions, which are rows of their own.

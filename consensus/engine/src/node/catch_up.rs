@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use guildmint_core::{Epoch, EpochResult, IdentitySignature, PeerId, Wire};
+use guildmint_core::{Epoch, EpochResult, PeerId, Wire};
 
 use super::{
     history::Progress,
     talk::{Chunk, Talk, CHUNK_BYTES, MAX_EPOCHS_AT_ONCE},
     Node,
 };
-use crate::contribution::EffectiveBatch;
+use crate::{contribution::EffectiveBatch, rows::Vouchers};
 
 /// Epochs that are taken over before anything else is looked at again.
 const MAX_ADOPTED_AT_ONCE: u32 = 16;
@@ -25,7 +25,8 @@ pub(super) struct Candidates(BTreeMap<(Epoch, PeerId), Candidate>);
 
 struct Candidate {
     result: EpochResult,
-    signature: IdentitySignature,
+    /// Who signed it, as far as the sender knows and was verified, the sender among them.
+    vouchers: Vouchers,
     batch: EffectiveBatch,
     bytes: usize,
 }
@@ -75,24 +76,44 @@ impl Node {
             if !self.is_signed(from, &chunk.result, &chunk.signature) {
                 return;
             }
+            let Some(vouchers) = self.verified(from, &chunk) else {
+                return;
+            };
             if chunk.result.epoch > self.round.epoch {
-                self.take_ahead(from, &chunk);
+                self.take_ahead(from, &chunk, vouchers);
             } else {
-                self.take_chunk(from, chunk);
+                self.take_chunk(from, chunk, vouchers);
             }
         }
     }
 
-    fn take_chunk(&mut self, from: PeerId, chunk: Chunk) {
+    /// The signatures on a result that a peer passes on, if all of them are right.
+    fn verified(&mut self, from: PeerId, chunk: &Chunk) -> Option<Vouchers> {
+        let mut passed_on = chunk.vouchers.iter();
+        let wrong =
+            passed_on.find(|(peer, signature)| !self.has_signed(**peer, &chunk.result, signature));
+        if let Some((peer, _)) = wrong {
+            self.blame(from, format!("passes on a wrong signature of {peer}"));
+            return None;
+        }
+        let mut vouchers = chunk.vouchers.clone();
+        vouchers.insert(from, chunk.signature);
+        Some(vouchers)
+    }
+
+    fn take_chunk(&mut self, from: PeerId, chunk: Chunk, vouchers: Vouchers) {
         let open = self.round.epoch;
-        let (result, signature) = (chunk.result, chunk.signature);
+        let result = chunk.result;
+        for (peer, signature) in &vouchers {
+            self.history.sign(*peer, result, *signature, open);
+        }
         match self.history.chunk(from, chunk, open, self.now_ms) {
             Progress::More(offset) => self.send(from, &Talk::WantHistory(open, offset)),
             Progress::Complete(batch) => self.candidates.keep(
                 from,
                 Candidate {
                     result,
-                    signature,
+                    vouchers,
                     batch: *batch,
                     bytes: 0,
                 },
@@ -104,7 +125,7 @@ impl Node {
     }
 
     /// Keeps the history of a later epoch for when that is open.
-    fn take_ahead(&mut self, from: PeerId, chunk: &Chunk) {
+    fn take_ahead(&mut self, from: PeerId, chunk: &Chunk, vouchers: Vouchers) {
         let is_near = chunk.result.epoch.0 - self.round.epoch.0 < MAX_EPOCHS_AT_ONCE;
         let bytes = chunk.bytes.len();
         let has_room = self.candidates.bytes(from).saturating_add(bytes) <= MAX_BYTES_AHEAD;
@@ -117,7 +138,7 @@ impl Node {
             {
                 let candidate = Candidate {
                     result: chunk.result,
-                    signature: chunk.signature,
+                    vouchers,
                     batch,
                     bytes,
                 };
@@ -144,9 +165,11 @@ impl Node {
         if self.round.processing {
             return;
         }
-        for (peer, candidate) in self.candidates.of(open) {
-            let (result, signature) = (candidate.result, candidate.signature);
-            self.history.sign(peer, result, signature, open);
+        for (_, candidate) in self.candidates.of(open) {
+            for (peer, signature) in &candidate.vouchers {
+                let result = candidate.result;
+                self.history.sign(*peer, result, *signature, open);
+            }
         }
         let Some(vouched) = self.history.vouched(open) else {
             return;

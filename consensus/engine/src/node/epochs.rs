@@ -260,6 +260,7 @@ impl Node {
         let record = Record {
             result,
             signature: result.sign(self.session(), &self.identity),
+            vouchers: self.history.vouchers(&result),
             statements: output.effective.statements.clone(),
             transactions: output
                 .effective

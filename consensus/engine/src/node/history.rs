@@ -7,7 +7,7 @@ use guildmint_core::{
 };
 
 use super::talk::Chunk;
-use crate::contribution::EffectiveBatch;
+use crate::{contribution::EffectiveBatch, rows::Vouchers};
 
 /// How long a guardian that sees others ahead waits for its own agreement before it asks for theirs, in milliseconds.
 const PATIENCE_MS: u64 = 500;
@@ -21,7 +21,11 @@ const MAX_BATCH_BYTES: u64 = 32 * 1024 * 1024;
 /// Epochs whose signatures are kept: the last committed ones and those ahead.
 const KEPT_EPOCHS: u64 = 8;
 
-type Signed = BTreeMap<PeerId, (EpochResult, IdentitySignature)>;
+/// Results of one epoch that are kept of one peer. An honest one signs one. ⚠ A liar that signs another for somebody must not
+/// thereby take back what it has signed for others: f + 1 signers of a result have an honest one among them all the same.
+const MAX_RESULTS: usize = 4;
+
+type Signed = BTreeMap<PeerId, Vec<(EpochResult, IdentitySignature)>>;
 
 /// Signatures and batches of epochs, as peers sent them.
 pub(super) struct History {
@@ -108,7 +112,11 @@ impl History {
         let near = result.epoch.0.abs_diff(open.0) < KEPT_EPOCHS;
         if near {
             let signed = self.signed.entry(result.epoch).or_default();
-            signed.entry(peer).or_insert((result, signature));
+            let of_peer = signed.entry(peer).or_default();
+            let is_known = of_peer.iter().any(|(known, _)| *known == result);
+            if !is_known && of_peer.len() < MAX_RESULTS {
+                of_peer.push((result, signature));
+            }
         }
     }
 
@@ -123,15 +131,24 @@ impl History {
         Some(certificate.result)
     }
 
+    /// All signatures on a result that are kept.
+    pub(super) fn vouchers(&self, result: &EpochResult) -> Vouchers {
+        let signed = self.signed.get(&result.epoch).into_iter().flatten();
+        let on_it = signed.filter_map(|(peer, of_peer)| {
+            let (_, signature) = of_peer.iter().find(|(known, _)| known == result)?;
+            Some((*peer, *signature))
+        });
+        on_it.collect()
+    }
+
     fn agreed(&self, epoch: Epoch, need: usize) -> Option<Certificate> {
         let signed = self.signed.get(&epoch)?;
-        let mut results: BTreeMap<EpochResult, BTreeMap<PeerId, IdentitySignature>> =
-            BTreeMap::new();
-        for (peer, (result, signature)) in signed {
-            results
-                .entry(*result)
-                .or_default()
-                .insert(*peer, *signature);
+        let mut results: BTreeMap<EpochResult, Vouchers> = BTreeMap::new();
+        for (peer, of_peer) in signed {
+            for (result, signature) in of_peer {
+                let vouchers = results.entry(*result).or_default();
+                vouchers.insert(*peer, *signature);
+            }
         }
         results
             .into_iter()
@@ -252,6 +269,25 @@ mod tests {
         history.sign(PeerId(2), result(0, 1), signature(), Epoch(0));
         let certificate = history.certificate(Epoch(0)).unwrap();
         assert_eq!(certificate.signatures.len(), 3);
+    }
+
+    /// SPEC EPO-4.
+    #[test]
+    fn who_signs_two_results_takes_back_neither() {
+        let mut history = History::new(Quorum::new(4).unwrap());
+        let (right, wrong) = (result(0, 1), result(0, 9));
+        history.sign(PeerId(3), wrong, signature(), Epoch(0));
+        history.sign(PeerId(3), right, signature(), Epoch(0));
+        assert_eq!(history.vouched(Epoch(0)), None);
+        history.sign(PeerId(0), right, signature(), Epoch(0));
+        assert_eq!(history.vouched(Epoch(0)), Some(right));
+        assert_eq!(history.vouchers(&right).len(), 2);
+        assert_eq!(history.vouchers(&wrong).len(), 1);
+        for byte in 10..30 {
+            history.sign(PeerId(3), result(0, byte), signature(), Epoch(0));
+        }
+        let kept = &history.signed[&Epoch(0)][&PeerId(3)];
+        assert_eq!(kept.len(), MAX_RESULTS);
     }
 
     #[test]

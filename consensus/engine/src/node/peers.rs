@@ -117,15 +117,25 @@ impl Node {
         }
     }
 
-    pub(super) fn is_signed(
-        &mut self,
+    /// Whether a guardian signed a result.
+    pub(super) fn has_signed(
+        &self,
         by: PeerId,
         result: &guildmint_core::EpochResult,
         signature: &guildmint_core::IdentitySignature,
     ) -> bool {
         let hash = result.hash(self.session());
         let identity = self.genesis().identity(by);
-        let signed = identity.is_some_and(|identity| identity.verify(&hash, signature).is_ok());
+        identity.is_some_and(|identity| identity.verify(&hash, signature).is_ok())
+    }
+
+    pub(super) fn is_signed(
+        &mut self,
+        by: PeerId,
+        result: &guildmint_core::EpochResult,
+        signature: &guildmint_core::IdentitySignature,
+    ) -> bool {
+        let signed = self.has_signed(by, result, signature);
         if !signed {
             self.blame(by, "signature on an epoch's result is wrong".into());
         }

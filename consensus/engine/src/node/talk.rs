@@ -6,7 +6,7 @@ use guildmint_core::{
 use guildmint_link::Packet;
 use serde::{Deserialize, Serialize};
 
-use crate::contribution::Payload;
+use crate::{contribution::Payload, rows::Vouchers};
 
 /// Bytes of history in one answer.
 pub(super) const CHUNK_BYTES: usize = 1024 * 1024;
@@ -39,6 +39,8 @@ pub(super) struct Chunk {
     pub(super) result: EpochResult,
     /// Its signature.
     pub(super) signature: IdentitySignature,
+    /// Others' signatures on it, as far as the sender has them.
+    pub(super) vouchers: Vouchers,
     /// How many bytes the encoded batch has.
     pub(super) total: u64,
     /// Where these bytes begin in it.

@@ -206,9 +206,14 @@ impl Node {
         offset: u64,
         loaded: &Loaded,
     ) -> Result<(), Obstacle> {
-        let chunks = read(&self.disk.known(loaded), |ledger| {
+        let mut chunks = read(&self.disk.known(loaded), |ledger| {
             chunks(ledger, epoch, offset)
         })?;
+        for chunk in &mut chunks {
+            // Some may have come since.
+            let vouchers = self.history.vouchers(&chunk.result);
+            chunk.vouchers.extend(vouchers);
+        }
         self.serving.remove(&to);
         if !chunks.is_empty() {
             self.send(to, &Talk::History(chunks));
@@ -307,6 +312,7 @@ fn chunk(ledger: &mut Ledger<'_>, record: Record, offset: u64) -> Option<Chunk> 
     Some(Chunk {
         result: record.result,
         signature: record.signature,
+        vouchers: record.vouchers,
         total: bytes.len() as u64,
         offset,
         bytes: bytes[start..end].to_vec(),
