@@ -4,7 +4,8 @@
 //! A guardian whose database is lost, or an old copy, does not know what it has said, and would contradict itself. It cannot tell
 //! that by itself, but others can: a contribution under its own signature that is not in its log proves it, and so do f + 1
 //! guardians that have heard more of it than it knows to have said. It is then *fenced*: silent through the epochs in question,
-//! whose results it takes from others. A contribution is the first that a guardian says in an epoch, so there always is a proof.
+//! whose results it takes from others. A contribution is the first that a guardian says in an epoch, so that who has heard anything of
+//! it has the proof, unless that one message was lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
