@@ -63,7 +63,9 @@ impl WalletTerms {
 fn secret(seed: &[u8; 32]) -> WalletSecret {
     let mut bytes = *seed;
     loop {
-        bytes = Tagged::new("guildmint/wallet/guardian-key").add(bytes).finish();
+        bytes = Tagged::new("guildmint/wallet/guardian-key")
+            .add(bytes)
+            .finish();
         // All but one hash in 2^128 are keys.
         if let Ok(key) = SecretKey::from_slice(&bytes) {
             return WalletSecret::new(key);

@@ -172,6 +172,14 @@ fn net_id(peer: PeerId, guardian: &GuardianAddress) -> Result<NetId, StartError>
         .map_err(|_| StartError::InvalidIdentity { peer })
 }
 
+/// Whether guardians can be looked for at an address.
+///
+/// # Errors
+/// Says how addresses are written.
+pub fn check_address(address: &str) -> Result<(), AddressError> {
+    parse_addresses(&[address.to_owned()]).map(drop)
+}
+
 /// Reads addresses that can be dialled.
 pub(crate) fn parse_addresses(texts: &[String]) -> Result<Vec<Multiaddr>, AddressError> {
     let parse = |text: &String| {

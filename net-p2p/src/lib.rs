@@ -12,7 +12,9 @@ mod peers;
 mod socket;
 mod transport;
 
-pub use config::{public_key, AddressError, GuardianAddress, NetworkConfig, StartError};
+pub use config::{
+    check_address, public_key, AddressError, GuardianAddress, NetworkConfig, StartError,
+};
 pub use network::{Channel, Events, Network, NetworkEvent};
 pub use peers::{Counters, PeerStatus};
 

@@ -9,13 +9,14 @@ use serde::Deserialize;
 /// Each of these libraries is named in these packages and nowhere else, so that it can be replaced there.
 const OWNERS: &[(&str, &[&str])] = &[
     ("electrum-client", &["guildmint-wallet-electrum"]),
-    // SPEC MIN-2: a denomination's key signs notes and nothing else. The first names itself in its tests, and the last two make
-    // keys for tests.
+    // SPEC MIN-2: a denomination's key signs notes and nothing else. The first names itself in its tests, the third makes
+    // the keys, and the last two make keys for tests.
     (
         "guildmint-tbs",
         &[
             "guildmint-tbs",
             "guildmint-mint",
+            "guildmint-founding",
             "guildmint-dealer",
             "guildmint-fuzz",
         ],
@@ -44,6 +45,7 @@ const PURE: &[&str] = &[
     "guildmint-client",
     "guildmint-core",
     "guildmint-engine",
+    "guildmint-founding",
     "guildmint-gateway",
     "guildmint-kit",
     "guildmint-link",

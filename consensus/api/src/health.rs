@@ -12,8 +12,13 @@ struct Readiness {
 }
 
 pub(crate) fn add<B: Backend>(server: &mut Server<B>) {
-    server.at("/livez").get(|_| async { Ok("ok\n") });
+    alive(server);
     server.at("/readyz").get(ready::<B>);
+}
+
+/// Says that the process answers, and no more.
+pub(crate) fn alive<S: Clone + Send + Sync + 'static>(server: &mut Server<S>) {
+    server.at("/livez").get(|_| async { Ok("ok\n") });
 }
 
 async fn ready<B: Backend>(request: Request<B>) -> tide::Result {

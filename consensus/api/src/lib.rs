@@ -14,6 +14,7 @@ mod limits;
 mod listener;
 mod pages;
 mod routes;
+mod setup;
 mod signal;
 
 mod problem;
@@ -25,4 +26,8 @@ pub use facts::{
     WalletFacts,
 };
 pub use limits::{Limits, MAX_BODY_BYTES};
-pub use listener::{serve_admin, serve_public, ServeError, Serving};
+pub use listener::{serve_admin, serve_public, serve_setup, ServeError, Serving};
+pub use setup::{
+    done, CodeStep, ConfirmStep, JoinStep, ProposeStep, SetupBackend, SetupGuardian, SetupProposal,
+    SetupStage, SetupStatus, SetupStep,
+};

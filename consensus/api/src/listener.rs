@@ -33,6 +33,7 @@ use crate::{
     backend::Backend,
     connection::{refuse, Connection},
     routes,
+    setup::{self, SetupBackend},
     signal::{signal, Signal, Trigger},
     Limits,
 };
@@ -118,6 +119,19 @@ pub async fn serve_admin(
     limits: Limits,
 ) -> Result<Serving, ServeError> {
     serve(routes::admin(backend, access), address, limits).await
+}
+
+/// Serves what is for the operator of a guardian that belongs to no federation yet.
+///
+/// # Errors
+/// If the address cannot be listened on.
+pub async fn serve_setup(
+    backend: impl SetupBackend,
+    access: Access,
+    address: SocketAddr,
+    limits: Limits,
+) -> Result<Serving, ServeError> {
+    serve(setup::server(backend, access), address, limits).await
 }
 
 async fn serve<S: Clone + Send + Sync + 'static>(

@@ -151,7 +151,7 @@ async fn query<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
     Ok(json(StatusCode::Ok, &answer))
 }
 
-fn json(status: StatusCode, answer: &impl Serialize) -> Response {
+pub(crate) fn json(status: StatusCode, answer: &impl Serialize) -> Response {
     match Body::from_json(answer) {
         Ok(body) => {
             let mut response = Response::new(status);
@@ -165,16 +165,16 @@ fn json(status: StatusCode, answer: &impl Serialize) -> Response {
     }
 }
 
-fn refusal(problem: Problem) -> Response {
+pub(crate) fn refusal(problem: Problem) -> Response {
     problem::response(&problem).into()
 }
 
 /// Gives errors of the router and of tide the body that all errors have.
-struct ProblemBodies;
+pub(crate) struct ProblemBodies;
 
 #[async_trait]
-impl<B: Backend> Middleware<B> for ProblemBodies {
-    async fn handle(&self, request: Request<B>, next: Next<'_, B>) -> tide::Result {
+impl<S: Clone + Send + Sync + 'static> Middleware<S> for ProblemBodies {
+    async fn handle(&self, request: Request<S>, next: Next<'_, S>) -> tide::Result {
         let allowed = match request.url().path() {
             TRANSACTIONS => "POST, OPTIONS",
             "/logout" => "POST",

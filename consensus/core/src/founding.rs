@@ -260,7 +260,11 @@ impl Founders {
     ///
     /// # Errors
     /// If the module or its terms are none that this software knows.
-    pub fn announce(&self, module: &ModuleTerms, seed: &[u8; 32]) -> Result<Vec<u8>, FoundingError> {
+    pub fn announce(
+        &self,
+        module: &ModuleTerms,
+        seed: &[u8; 32],
+    ) -> Result<Vec<u8>, FoundingError> {
         self.ask_terms(&module.kind, |one| one.announce(&module.terms, seed))
     }
 

@@ -127,11 +127,7 @@ impl Agreed {
         Ok(ranges)
     }
 
-    fn genesis(
-        &self,
-        roster: &Roster,
-        modules: BTreeMap<ModuleId, ModuleConfig>,
-    ) -> GenesisConfig {
+    fn genesis(&self, roster: &Roster, modules: BTreeMap<ModuleId, ModuleConfig>) -> GenesisConfig {
         GenesisConfig {
             name: self.proposal.name.clone(),
             session: self.session,

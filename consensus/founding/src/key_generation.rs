@@ -34,7 +34,7 @@ use serde_json::{json, Value as Json};
 
 use ceremony::{Memory, Start};
 pub use types::{
-    KeyGenerationConfig, KeyGenerationJob, KeyGenerationNews, KeyGenerationSecret,
+    EncodedKey, KeyGenerationConfig, KeyGenerationJob, KeyGenerationNews, KeyGenerationSecret,
     KeyGenerationVote, Never,
 };
 
@@ -114,7 +114,9 @@ impl ServerModule for KeyGeneration {
             problem,
         };
         if config.guardians.len() != federation.quorum.guardians() {
-            return Err(contradiction("not one encryption key for each guardian".into()));
+            return Err(contradiction(
+                "not one encryption key for each guardian".into(),
+            ));
         }
         // At most 20 guardians.
         let threshold = u16::try_from(federation.quorum.threshold()).unwrap_or(u16::MAX);
@@ -225,7 +227,8 @@ impl ServerModule for KeyGeneration {
         }
         let memory = self.memory(agreed);
         let progress = memory.progress();
-        let peers = |list: &[ShareIndex]| -> Vec<PeerId> { list.iter().map(|i| peer(*i)).collect() };
+        let peers =
+            |list: &[ShareIndex]| -> Vec<PeerId> { list.iter().map(|i| peer(*i)).collect() };
         let mut faults: BTreeMap<u16, Vec<String>> = BTreeMap::new();
         for fault in memory.faults().filter(|fault| fault.reason.is_cheating()) {
             let by = faults.entry(peer(fault.guardian).0).or_default();

@@ -42,6 +42,8 @@ pub struct Meeting {
     said: BTreeMap<(PeerId, Slot), Said>,
     /// Who has told that it has its keys.
     done: BTreeSet<PeerId>,
+    /// Who has told that all have theirs.
+    know_all_done: BTreeSet<PeerId>,
     ceremony: Option<CoinCeremony>,
     /// This guardian's answers, once all dealings are taken.
     answers: Option<Vec<Vec<u8>>>,
@@ -179,6 +181,7 @@ impl Meeting {
             seed,
             said,
             done: BTreeSet::new(),
+            know_all_done: BTreeSet::new(),
             ceremony: None,
             answers: None,
             coin: None,
@@ -253,7 +256,15 @@ impl Meeting {
     /// Takes a packet from a guardian. What cannot be read is ignored.
     pub fn take(&mut self, from: PeerId, bytes: &[u8]) -> Vec<MeetingAction> {
         match Packet::decode(bytes) {
-            Ok(Packet::Have { heard, is_done }) => self.take_have(from, &heard, is_done),
+            Ok(Packet::Have {
+                heard,
+                is_done,
+                are_all_done,
+            }) => {
+                self.take_have(from, &heard);
+                self.done.extend(is_done.then_some(from));
+                self.know_all_done.extend(are_all_done.then_some(from));
+            }
             Ok(Packet::Said(said)) if said.author == from => self.take_said(*said),
             Ok(Packet::Evidence(said)) => self.take_evidence(*said),
             Ok(Packet::Said(_)) | Err(_) => {}
@@ -264,8 +275,12 @@ impl Meeting {
     /// What to tell a guardian that has just connected, and from time to time: what was heard, so that it says again what is
     /// missing. `is_done` if this guardian has its keys.
     pub fn remind(&mut self, to: PeerId, is_done: bool) -> Vec<MeetingAction> {
-        let heard = self.said.keys().copied().collect();
-        self.send(to, &Packet::Have { heard, is_done });
+        let have = Packet::Have {
+            heard: self.said.keys().copied().collect(),
+            is_done,
+            are_all_done: is_done && self.are_others_done(),
+        };
+        self.send(to, &have);
         self.actions()
     }
 
@@ -275,7 +290,16 @@ impl Meeting {
         self.done.contains(&peer)
     }
 
-    fn take_have(&mut self, from: PeerId, heard: &BTreeSet<(PeerId, Slot)>, is_done: bool) {
+    /// Whether all others have their keys: they have told, or f + 1 of them know it. (Whoever knows it leaves, so its own word may
+    /// have been lost.)
+    #[must_use]
+    pub fn are_others_done(&self) -> bool {
+        let (me, quorum) = (self.roster.me(), self.roster.quorum());
+        let mut others = quorum.peers().filter(|peer| *peer != me);
+        others.all(|peer| self.is_done(peer)) || self.know_all_done.len() >= quorum.one_honest()
+    }
+
+    fn take_have(&mut self, from: PeerId, heard: &BTreeSet<(PeerId, Slot)>) {
         let me = self.roster.me();
         let mine = self.said.range((me, Slot::Proposal(0))..);
         let mine = mine.take_while(|((author, _), _)| *author == me);
@@ -285,9 +309,6 @@ impl Meeting {
             .collect();
         for packet in packets {
             self.send(from, &packet);
-        }
-        if is_done {
-            self.done.insert(from);
         }
     }
 
@@ -358,7 +379,8 @@ impl Meeting {
     }
 
     /// The proposal of a session, whoever made it.
-    fn proposal(&self, session: SessionId) -> Option<&Proposal> {
+    #[must_use]
+    pub fn proposal(&self, session: SessionId) -> Option<&Proposal> {
         self.said.values().find_map(|said| match &said.statement {
             Statement::Proposal { proposal, .. } if proposal.session(&self.roster) == session => {
                 Some(proposal)

@@ -237,11 +237,14 @@ mod tests {
         bits[10] = 0;
         bits[11] = 0xff;
         assert_eq!(CheckPhrase::of(SessionId(bits)).to_string(), zero);
-        assert_eq!(last.to_uppercase().parse(), Ok(CheckPhrase::of(SessionId({
-            bits[11] = 0;
-            bits[10] = 1;
-            bits
-        }))));
+        assert_eq!(
+            last.to_uppercase().parse(),
+            Ok(CheckPhrase::of(SessionId({
+                bits[11] = 0;
+                bits[10] = 1;
+                bits
+            })))
+        );
         assert_eq!("abandon ability".parse::<CheckPhrase>(), Err(PhraseError));
     }
 }

@@ -162,8 +162,12 @@ mod tests {
         let codes = || (0..4).map(code).collect::<Vec<_>>();
         let without = Roster::new(codes(), &code(9)).unwrap_err();
         assert_eq!(without, RosterError::WithoutMe);
-        let renamed =
-            SetupCode::new(&Seed::new([1; 32]), "new".into(), vec!["/x".into()], "".into());
+        let renamed = SetupCode::new(
+            &Seed::new([1; 32]),
+            "new".into(),
+            vec!["/x".into()],
+            "".into(),
+        );
         let old = Roster::new(codes(), renamed.as_ref().unwrap()).unwrap_err();
         assert_eq!(old, RosterError::OldCode);
         let mut twice = codes();

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use guildmint_core::{
-    encoding::hex_bytes, limits, IdentityKey, IdentitySignature, ModuleId, PeerId, SessionId, Tagged,
-    Wire,
+    encoding::hex_bytes, limits, IdentityKey, IdentitySignature, ModuleId, PeerId, SessionId,
+    Tagged, Wire,
 };
 use serde::{Deserialize, Serialize};
 
@@ -124,7 +124,9 @@ impl Said {
 
     pub(crate) fn is_authentic(&self, roster: &Roster) -> bool {
         let hash = signed_hash(roster, self.author, &self.statement);
-        let identity = roster.code(self.author).map(|code| code.guardian().identity);
+        let identity = roster
+            .code(self.author)
+            .map(|code| code.guardian().identity);
         identity.is_some_and(|identity| identity.verify(&hash, &self.signature).is_ok())
     }
 
@@ -154,10 +156,12 @@ fn signed_hash(roster: &Roster, author: PeerId, statement: &Statement) -> [u8; 3
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Wire)]
 #[wire(version = PACKET_VERSION, max_bytes = limits::MAX_PACKET_BYTES)]
 pub(crate) enum Packet {
-    /// What the sender has heard of whom, so that others say again what it lacks; and whether it has its keys.
+    /// What the sender has heard of whom, so that others say again what it lacks; whether it has its keys, and whether it knows
+    /// that all have theirs.
     Have {
         heard: std::collections::BTreeSet<(PeerId, Slot)>,
         is_done: bool,
+        are_all_done: bool,
     },
     /// Something that the sender says.
     Said(Box<Said>),

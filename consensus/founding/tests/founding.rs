@@ -38,7 +38,11 @@ fn proposal() -> Proposal {
         hash: BlockHash::all_zeros(),
     };
     let mint = MintTerms {
-        denominations: MintTerms::default().denominations.into_iter().take(3).collect(),
+        denominations: MintTerms::default()
+            .denominations
+            .into_iter()
+            .take(3)
+            .collect(),
         ..MintTerms::default()
     };
     let wallet = WalletTerms::new(Network::Regtest, start);
@@ -161,7 +165,9 @@ impl Guardian {
             height: 0,
         };
         let mut ledger = Ledger::new(&self.rows);
-        let faults = self.module.tally(&mut ledger.view(AGREED), votes.to_vec(), at);
+        let faults = self
+            .module
+            .tally(&mut ledger.view(AGREED), votes.to_vec(), at);
         let jobs = self.module.settle(&mut ledger.view(AGREED), at);
         if is_kept {
             let changes = ledger.finish().unwrap();
@@ -198,7 +204,10 @@ impl Guardian {
             parameters: BTreeMap::new(),
         };
         let views = (agreed.view(AGREED), local.view(LOCAL));
-        self.module.query(&views.0, &views.1, &query).unwrap().unwrap()
+        self.module
+            .query(&views.0, &views.1, &query)
+            .unwrap()
+            .unwrap()
     }
 }
 
@@ -282,7 +291,10 @@ fn who_deals_badly_is_named_and_the_others_found_without_its_dealing() {
     votes[2].1 = votes[1].1.clone();
     for guardian in &mut guardians {
         let faults = guardian.epoch(&votes, true);
-        assert!(faults.iter().all(|fault| fault.peer == PeerId(2)), "{faults:?}");
+        assert!(
+            faults.iter().all(|fault| fault.peer == PeerId(2)),
+            "{faults:?}"
+        );
         assert!(!faults.is_empty());
     }
     run(&mut guardians);

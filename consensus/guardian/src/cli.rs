@@ -1,5 +1,7 @@
 //! The command line.
 
+mod setup;
+
 use std::{collections::BTreeMap, env, path::PathBuf};
 
 use structopt::{clap::AppSettings, StructOpt};
@@ -8,6 +10,8 @@ use crate::{
     config::{read_local, ConfigError, Key, Sources, ENVIRONMENT_PREFIX},
     files::Hidden,
 };
+
+pub use setup::SetupCommand;
 
 /// A guardian of a Guildmint federation.
 ///
@@ -26,6 +30,8 @@ pub enum Command {
     Healthcheck(Options),
     /// Shows all that the operator's page shows of a guardian that runs, as JSON.
     Status(Options),
+    /// Founds a federation, together with other guardians.
+    Setup(SetupCommand),
     /// Says who may use the operator's pages.
     Admin(AdminCommand),
 }

@@ -302,11 +302,18 @@ fn toml_problem(text: &str, error: &toml::de::Error) -> String {
 /// # Errors
 /// If the system refuses or the file exists.
 pub fn write_toml(path: &Path, value: &impl Serialize) -> Result<(), FileError> {
-    let text = toml::to_string(value).map_err(|error| FileError::Contents {
+    write_new(path, &to_toml(path, value)?, 0o644)
+}
+
+/// What is written into a TOML file.
+///
+/// # Errors
+/// If there is no TOML for it.
+pub fn to_toml(path: &Path, value: &impl Serialize) -> Result<String, FileError> {
+    toml::to_string(value).map_err(|error| FileError::Contents {
         path: path.to_owned(),
         problem: error.to_string(),
-    })?;
-    write_new(path, &text, 0o644)
+    })
 }
 
 /// Writes a file that only its owner may read, and which must not exist.
@@ -315,6 +322,33 @@ pub fn write_toml(path: &Path, value: &impl Serialize) -> Result<(), FileError> 
 /// If the system refuses or the file exists.
 pub fn write_private(path: &Path, text: &str) -> Result<(), FileError> {
     write_new(path, text, 0o600)
+}
+
+/// Writes a file at once or not at all, in the place of an old one, and durably. With `mode` 0o600 only its owner may read it.
+///
+/// # Errors
+/// If the system refuses.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    let new = path.with_extension("new");
+    let failed = |source| FileError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let mut options = fs::OpenOptions::new();
+    let written = options.write(true).create_new(true).mode(mode).open(&new);
+    let written = written.and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    let folder = path.parent().unwrap_or(Path::new("."));
+    written
+        .and_then(|()| fs::rename(&new, path))
+        .and_then(|()| fs::File::open(folder)?.sync_all())
+        .map_err(failed)
 }
 
 fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {

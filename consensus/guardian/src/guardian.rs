@@ -7,27 +7,27 @@ use std::{
     path::PathBuf,
     pin::pin,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_std::{
-    channel::{bounded, unbounded, Receiver, Sender},
-    task::{self, JoinHandle},
+    channel::{bounded, Sender},
+    task,
 };
 use futures::{
     future::{select, Either},
     FutureExt as _,
 };
 use guildmint_api::{serve_admin, serve_public, Access, Limits, ServeError, Serving};
-use guildmint_core::{api::ConfigAnswer, ledger::Memory, module::Registry, DecodeError, Wire as _};
+use guildmint_core::{api::ConfigAnswer, module::Registry, DecodeError, Wire as _};
 use guildmint_engine::{
-    node::{Action, Event, StartError as NodeError},
-    Coin, CoinError, Federation, FederationError, Node,
+    node::{Event, StartError as NodeError},
+    Coin, CoinError, Federation, FederationError,
 };
 use guildmint_net_p2p::{
-    Channel, Events, GuardianAddress, Network, NetworkConfig, NetworkEvent, StartError as P2pError,
+    Events, GuardianAddress, Network, NetworkConfig, NetworkEvent, StartError as P2pError,
 };
-use guildmint_store::{Store, StoreError};
+use guildmint_store::StoreError;
 use guildmint_wallet::WalletConfig;
 use guildmint_wallet_electrum::UrlError;
 use thiserror::Error;
@@ -35,22 +35,18 @@ use thiserror::Error;
 use crate::{
     admin::{self, AdminError, PasswordFile},
     backend::{Handle, Inner},
-    checkers,
     config::{Config, Settings},
     database,
     metrics::Metrics,
     overview::Facts,
-    shell::{Hands, Input, Shell, MAX_INPUTS},
+    running::{Loop, Parts, Running},
+    shell::{Input, MAX_INPUTS},
     signals::stop_signal,
-    store_worker,
     world::{
         chain::{self, ChainObserver},
         Sight, Worlds,
     },
 };
-
-/// Broadcasts that may wait for the network. Further ones are dropped, and asked for by those who lack them.
-const MAX_BROADCASTS: usize = 64;
 
 /// How long requests under way may take when the guardian stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -103,11 +99,9 @@ pub struct Guardian {
     api: Serving,
     admin: Serving,
     network: Network,
-    inputs: Sender<Input>,
+    running: Running,
     stopping: Sender<Infallible>,
-    shell: JoinHandle<Result<(), StoreError>>,
-    store_worker: JoinHandle<()>,
-    store: Arc<dyn Store>,
+    shell: Loop,
     data_dir: PathBuf,
 }
 
@@ -148,8 +142,6 @@ impl Guardian {
         // Before anybody hears of it the lock: two processes must never speak as one guardian.
         let (store, resident) = database::open(&config, &federation).await?;
         let access = access(&config)?;
-        let began = Instant::now();
-        let (node, first) = start_node(&config, &federation, resident)?;
         let (network, events) = Network::start(network_config(&config)).await?;
         let (inputs, queue) = bounded(MAX_INPUTS);
         let (stopping, stops) = bounded(1);
@@ -167,35 +159,30 @@ impl Guardian {
             facts: Facts::new(&config),
         };
         let (api, admin) = serve(Handle(Arc::new(inner)), access, &config.settings).await?;
-        let (jobs, store_jobs) = unbounded();
-        let worker = store_worker::work(
-            Arc::clone(&store),
-            store_jobs,
-            inputs.clone(),
-            Arc::clone(&metrics),
-        );
-        let hands = Hands {
-            store: jobs,
-            checkers: checkers::start(&federation, &inputs)?,
+        let coin = coin(&config, &federation)?;
+        let (running, shell) = Running::start(Parts {
+            coin,
+            identity: config.secrets.identity(),
+            store,
+            resident,
             network: network.clone(),
-            gossip: start_gossip(network.clone()),
             worlds,
-        };
-        task::spawn(listen(events, inputs.clone()));
+            metrics,
+            inputs: (inputs.clone(), queue),
+            federation: Arc::clone(&federation),
+        })?;
+        task::spawn(listen(events, inputs));
         tracing::info!(
-            federation = %federation.id(), guardian = config.me.0, epoch = node.open_epoch().0,
+            federation = %federation.id(), guardian = config.me.0,
             api = %api.address(), admin = %admin.address(), p2p = ?network.listen_addresses(), "running"
         );
-        let shell = Shell::new(node, began, queue, hands, metrics);
         Ok(Self {
             api,
             admin,
             network,
-            inputs,
+            running,
             stopping,
-            shell: task::spawn(shell.run(first)),
-            store_worker: task::spawn(worker),
-            store,
+            shell,
             data_dir: config.data_dir,
         })
     }
@@ -231,12 +218,9 @@ impl Guardian {
         // Clients that wait for an epoch are answered at once.
         drop(self.stopping);
         futures::join!(self.api.stop(), self.admin.stop());
-        // Fails if the loop has ended already.
-        let _ = self.inputs.send(Input::Stop).await;
         self.network.stop().await;
-        self.store_worker.await;
         admin::remove_cookie(&self.data_dir);
-        self.store.close().await?;
+        self.running.stop().await?;
         Ok(())
     }
 }
@@ -266,25 +250,13 @@ async fn serve(
     Ok((api, admin))
 }
 
-fn start_node(
-    config: &Config,
-    federation: &Arc<Federation>,
-    resident: Memory,
-) -> Result<(Node, Vec<Action>), RunError> {
-    let coin = Coin::new(
+fn coin(config: &Config, federation: &Federation) -> Result<Coin, CoinError> {
+    Coin::new(
         federation.quorum(),
         config.me,
         &config.genesis.coin,
         config.secrets.coin(),
-    )?;
-    let identity = config.secrets.identity();
-    Ok(Node::start(
-        Arc::clone(federation),
-        coin,
-        identity,
-        resident,
-        0,
-    )?)
+    )
 }
 
 fn network_config(config: &Config) -> NetworkConfig {
@@ -340,15 +312,4 @@ async fn listen(mut events: Events, inputs: Sender<Input>) {
             return;
         }
     }
-}
-
-/// Broadcasts in a task of its own, because the network may make its callers wait.
-fn start_gossip(network: Network) -> Sender<(Channel, Vec<u8>)> {
-    let (sender, broadcasts): (_, Receiver<(Channel, Vec<u8>)>) = bounded(MAX_BROADCASTS);
-    task::spawn(async move {
-        while let Ok((channel, bytes)) = broadcasts.recv().await {
-            network.broadcast(channel, bytes).await;
-        }
-    });
-    sender
 }

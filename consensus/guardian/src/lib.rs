@@ -16,6 +16,8 @@ pub mod config;
 #[cfg(feature = "daemon")]
 mod database;
 #[cfg(feature = "daemon")]
+pub mod founding;
+#[cfg(feature = "daemon")]
 mod guardian;
 #[cfg(feature = "daemon")]
 mod metrics;
@@ -23,6 +25,8 @@ mod metrics;
 mod overview;
 #[cfg(feature = "daemon")]
 mod readable;
+#[cfg(feature = "daemon")]
+mod running;
 #[cfg(feature = "daemon")]
 mod shell;
 #[cfg(feature = "daemon")]

@@ -1,5 +1,7 @@
 //! The guardian's program.
 
+mod setup_commands;
+
 use std::{
     fs::File,
     io::{self, IsTerminal as _},
@@ -12,9 +14,10 @@ use guildmint_api::Token;
 
 use guildmintd::{
     admin,
-    cli::{AdminCommand, Command, ConfigCommand, Options},
+    cli::{AdminCommand, Command, ConfigCommand, Options, SetupCommand},
     config::{first_line, read_passphrase, Config, ConfigError, LogFormat, Settings},
     files::Hidden,
+    founding::{self, Founded, Founding},
     modules, run,
     secrets::Cost,
     Database,
@@ -26,8 +29,13 @@ use structopt::{
 };
 use tracing_subscriber::EnvFilter;
 
+use setup_commands::Question;
+
 /// Seconds to wait for a guardian that is asked how it is.
 const PATIENCE_SECONDS: u64 = 10;
+
+/// Seconds to wait for a step of the founding: with many guardians it may think for a while.
+const STEP_PATIENCE_SECONDS: u64 = 120;
 
 /// How async-std learns how many threads it may have.
 const THREADS_VARIABLE: &str = "ASYNC_STD_THREAD_COUNT";
@@ -42,6 +50,7 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Show { effective, options }) => show(options, effective),
         Command::Healthcheck(options) => health(options),
         Command::Status(options) => status(options),
+        Command::Setup(command) => setup(command),
         Command::Admin(command) => set_admin(command),
     };
     match done {
@@ -59,9 +68,49 @@ fn start(options: Options) -> anyhow::Result<bool> {
     let passphrase = read_passphrase(&sources)?;
     start_logs(&settings);
     limit_threads();
+    if founding::is_due(&data_dir) {
+        let founding = Founding {
+            data_dir: data_dir.clone(),
+            settings: settings.clone(),
+            passphrase: passphrase.clone(),
+            cost: Cost::STRONG,
+            founders: founding::founders(),
+        };
+        match async_std::task::block_on(founding::found(founding))? {
+            Founded::Federation(_) => {}
+            Founded::Stopped => return Ok(true),
+        }
+    }
     let config = Config::load(&data_dir, &passphrase, settings)?;
     drop(passphrase);
     async_std::task::block_on(run(modules(), config))?;
+    Ok(true)
+}
+
+/// Takes a step of the founding at the guardian in the data directory, or looks how far it is.
+fn setup(command: SetupCommand) -> anyhow::Result<bool> {
+    let (options, Question { path, body }) = setup_commands::question(command)?;
+    let (data_dir, sources) = options.sources()?;
+    let address = Settings::resolve(&sources)?.admin_listen;
+    let cookie = admin::read_cookie(&data_dir)
+        .context("start the guardian first, in another terminal: guildmintd run")?;
+    let url = format!("http://{address}{path}");
+    let request = match body {
+        Some(body) => minreq::post(url).with_body(body.to_string()),
+        None => minreq::get(url),
+    };
+    let response = request
+        .with_header("authorization", format!("Bearer {}", cookie.reveal()))
+        .with_timeout(STEP_PATIENCE_SECONDS)
+        .send()
+        .map_err(|error| anyhow::anyhow!("no guardian answers at {address}: {error}"))?;
+    let answer: Json = serde_json::from_slice(response.as_bytes())?;
+    anyhow::ensure!(
+        response.status_code == 200,
+        "{}",
+        answer["detail"].as_str().unwrap_or("the guardian refuses")
+    );
+    println!("{answer:#}");
     Ok(true)
 }
 

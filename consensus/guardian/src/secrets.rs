@@ -219,6 +219,21 @@ pub fn seal(
     cost: Cost,
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<String, SecretsError> {
+    let plain = Zeroizing::new(secrets.encode());
+    seal_bytes(&plain, federation, passphrase, cost, rng)
+}
+
+/// Encrypts other bytes in the same way.
+///
+/// # Errors
+/// If the passphrase is empty or the cost out of bounds.
+pub fn seal_bytes(
+    plain: &[u8],
+    federation: FederationId,
+    passphrase: &str,
+    cost: Cost,
+    rng: &mut (impl RngCore + CryptoRng),
+) -> Result<String, SecretsError> {
     let mut sealed = Sealed {
         version: VERSION,
         federation,
@@ -230,9 +245,8 @@ pub fn seal(
     };
     rng.fill_bytes(&mut sealed.salt);
     rng.fill_bytes(&mut sealed.nonce);
-    let plain = Zeroizing::new(secrets.encode());
     let payload = Payload {
-        msg: &plain,
+        msg: plain,
         aad: &sealed.header(),
     };
     let cipher = sealed.cipher(passphrase)?;
@@ -254,6 +268,19 @@ pub fn open(
     federation: FederationId,
     passphrase: &str,
 ) -> Result<Secrets, SecretsError> {
+    let plain = open_bytes(text, federation, passphrase)?;
+    Secrets::decode(&plain).map_err(|error| SecretsError::Malformed(error.to_string()))
+}
+
+/// Decrypts what [`seal_bytes`] encrypted.
+///
+/// # Errors
+/// Says whether the file, the passphrase or the federation is wrong.
+pub fn open_bytes(
+    text: &str,
+    federation: FederationId,
+    passphrase: &str,
+) -> Result<Zeroizing<Vec<u8>>, SecretsError> {
     let malformed = |error: &dyn fmt::Display| SecretsError::Malformed(error.to_string());
     #[derive(Deserialize)]
     struct Versioned {
@@ -277,12 +304,11 @@ pub fn open(
         msg: &sealed.chacha20poly1305,
         aad: &sealed.header(),
     };
-    let plain = sealed
+    sealed
         .cipher(passphrase)?
         .decrypt((&sealed.nonce).into(), payload)
         .map(Zeroizing::new)
-        .map_err(|_| SecretsError::Passphrase)?;
-    Secrets::decode(&plain).map_err(|error| malformed(&error))
+        .map_err(|_| SecretsError::Passphrase)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod sqlite;
 pub mod suite;
 
 pub use error::StoreError;
+pub use lock::DirectoryLock;
 pub use memory::MemoryStore;
 pub use postgres::{PostgresStore, PostgresUrl, PostgresUrlError};
 pub use records::{

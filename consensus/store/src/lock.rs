@@ -8,13 +8,16 @@ use crate::StoreError;
 
 /// A lock on a data directory, held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
-pub(crate) struct DirectoryLock(#[allow(dead_code, reason = "held, not read")] File);
+pub struct DirectoryLock(#[allow(dead_code, reason = "held, not read")] File);
 
 impl DirectoryLock {
     const FILE: &str = "guardian.lock";
 
-    /// Locks a directory, which is made if it does not exist.
-    pub(crate) fn take(directory: &Path) -> Result<Self, StoreError> {
+    /// Locks a directory, which is made if it does not exist. Stores lock theirs themselves.
+    ///
+    /// # Errors
+    /// If another process holds the lock, or the system refuses.
+    pub fn take(directory: &Path) -> Result<Self, StoreError> {
         let unusable = |path: &Path, source| StoreError::Directory {
             path: path.to_owned(),
             source,

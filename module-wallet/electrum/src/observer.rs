@@ -132,6 +132,18 @@ impl Observer {
         })
     }
 
+    /// The block at a height, or the tip if the chain is not so long yet.
+    ///
+    /// # Errors
+    /// If no server is of use.
+    pub fn block(&mut self, height: u32) -> Result<Block, AllFailed> {
+        self.try_each(|server, _| {
+            let height = height.min(server.tip_height()?);
+            let hash = server.header(height)?.block_hash();
+            Ok(Block { height, hash })
+        })
+    }
+
     /// Everything that was ever paid to a script, with proofs.
     ///
     /// # Errors

@@ -38,6 +38,7 @@ targets! {
     key_generation
     key_set
     link_packet
+    meeting
     mint_config
     mint_input
     mint_output
@@ -45,6 +46,7 @@ targets! {
     notes_string
     payload
     points
+    setup_code
     transaction
     wallet_config
     wallet_input

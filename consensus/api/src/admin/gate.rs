@@ -280,7 +280,7 @@ fn login_refused(problem: &Problem) -> Response {
 }
 
 /// Sends the browser to another page of ours.
-fn go_to(path: &str, set_cookie: Option<String>) -> Response {
+pub(crate) fn go_to(path: &str, set_cookie: Option<String>) -> Response {
     let mut response = Response::new(StatusCode::SeeOther);
     response.insert_header(LOCATION, path);
     if let Some(cookie) = set_cookie {

@@ -6,4 +6,4 @@ mod gate;
 mod sessions;
 
 pub use access::{Access, Password, Token, TokenError};
-pub(crate) use gate::{Caller, Gate};
+pub(crate) use gate::{go_to, Caller, Gate};

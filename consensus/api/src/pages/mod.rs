@@ -5,6 +5,7 @@ pub(crate) mod kit;
 pub(crate) mod login;
 mod money;
 pub(crate) mod public;
+pub(crate) mod setup;
 mod time;
 
 use tide::{http::headers::CACHE_CONTROL, Response, Server, StatusCode};

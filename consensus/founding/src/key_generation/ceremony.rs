@@ -3,8 +3,8 @@
 use guildmint_core::{encoding, ledger::View, PeerId, SessionId, Tagged};
 use guildmint_tbs::{
     dkg::{
-        Ceremony, EncryptionSecret, Event, Fault, Item, KeyPair, Params, ParamsError,
-        Phase, Progress,
+        Ceremony, EncryptionSecret, Event, Fault, Item, KeyPair, Params, ParamsError, Phase,
+        Progress,
     },
     PublicKeySet, ShareIndex,
 };
@@ -66,7 +66,9 @@ impl Memory {
             return;
         }
         // Never fails: it has not failed before.
-        let Ok(mut again) = start.memory() else { return };
+        let Ok(mut again) = start.memory() else {
+            return;
+        };
         for (_, (author, bytes)) in agreed.scan::<LogItem>() {
             let index = super::index(author);
             let Some((from, item)) = index.zip(encoding::read(&bytes).ok()) else {
@@ -182,4 +184,3 @@ fn encoded(key: &PublicKeySet) -> EncodedKey {
 fn share((_, share): &KeyPair) -> [u8; 32] {
     *share.to_bytes()
 }
-

@@ -153,7 +153,11 @@ impl Meeting {
         if !opening.announcements.keys().eq(proposal.modules.keys()) {
             return Err("it did not announce something for each module".into());
         }
-        for (module, announced) in proposal.modules.values().zip(opening.announcements.values()) {
+        for (module, announced) in proposal
+            .modules
+            .values()
+            .zip(opening.announcements.values())
+        {
             let checked = self.founders.check_announcement(module, &announced.0);
             checked.map_err(|error| error.to_string())?;
         }
@@ -180,7 +184,11 @@ impl Meeting {
             if given.session != session {
                 return Err(self.fault(peer, Fault::OtherSession(Slot::Answers)));
             }
-            let given: Vec<_> = given.answers.iter().map(|answer| answer.0.clone()).collect();
+            let given: Vec<_> = given
+                .answers
+                .iter()
+                .map(|answer| answer.0.clone())
+                .collect();
             let taken = ceremony.take_answers(peer, &given);
             taken.map_err(|fault| self.fault(peer, fault))?;
         }
@@ -210,7 +218,12 @@ impl Meeting {
             if theirs.session != mine.session || theirs.heard.len() != mine.heard.len() {
                 return Err(self.fault(said.author, Fault::OtherSession(Slot::Conclusion)));
             }
-            let pairs = self.roster.quorum().peers().zip(&mine.heard).zip(&theirs.heard);
+            let pairs = self
+                .roster
+                .quorum()
+                .peers()
+                .zip(&mine.heard)
+                .zip(&theirs.heard);
             let differs = pairs.filter(|((_, mine), theirs)| mine != theirs);
             let Some(((author, mine), theirs)) = differs.into_iter().next() else {
                 continue;

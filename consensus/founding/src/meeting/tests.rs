@@ -33,7 +33,11 @@ fn proposal(name: &str) -> Proposal {
         hash: BlockHash::all_zeros(),
     };
     let mint = MintTerms {
-        denominations: MintTerms::default().denominations.into_iter().take(2).collect(),
+        denominations: MintTerms::default()
+            .denominations
+            .into_iter()
+            .take(2)
+            .collect(),
         ..MintTerms::default()
     };
     let terms = |kind: &str, terms: Vec<u8>| ModuleTerms {
@@ -203,10 +207,36 @@ fn a_guardian_that_restarts_says_the_same_again() {
     table.assert_agreed();
     for (one, other) in table.saved.iter().zip(&undisturbed.saved) {
         let by_place = |saved: &[Said]| -> BTreeMap<_, _> {
-            saved.iter().map(|said| (said.place(), said.clone())).collect()
+            saved
+                .iter()
+                .map(|said| (said.place(), said.clone()))
+                .collect()
         };
         assert_eq!(by_place(one), by_place(other));
     }
+}
+
+#[test]
+fn who_has_left_is_not_waited_for() {
+    let mut table = Table::new(4);
+    let tell = |table: &mut Table, from: u16, to: u16| {
+        let actions = table.meetings[usize::from(from)].remind(PeerId(to), true);
+        table.carry_out(PeerId(from), actions);
+        table.run(|_, _, _| true);
+    };
+    for from in [1, 2, 3] {
+        tell(&mut table, from, 0);
+    }
+    assert!(table.meetings[0].are_others_done());
+    // Guardian 3 has heard of nobody, but 0 knows of all, and so does 1; one of them alone may lie.
+    tell(&mut table, 0, 3);
+    assert!(!table.meetings[3].are_others_done());
+    for from in [0, 2, 3] {
+        tell(&mut table, from, 1);
+    }
+    tell(&mut table, 1, 3);
+    assert!(table.meetings[3].are_others_done());
+    assert!(!table.meetings[3].is_done(PeerId(2)));
 }
 
 #[test]
@@ -223,7 +253,11 @@ fn nobody_goes_on_without_all() {
     let progress = table.meetings[0].progress();
     assert_eq!(progress.stage, Stage::Confirming);
     assert_eq!(progress.waiting_for, [PeerId(3)]);
-    assert!(table.saved.iter().flatten().all(|said| said.place().1 != Slot::Opening));
+    assert!(table
+        .saved
+        .iter()
+        .flatten()
+        .all(|said| said.place().1 != Slot::Opening));
 }
 
 #[test]
@@ -248,7 +282,10 @@ fn a_changed_parameter_is_another_session() {
     }
     table.run(|_, _, _| true);
     let progress = table.meetings[0].progress();
-    assert_eq!((progress.stage, progress.waiting_for), (Stage::Confirming, vec![PeerId(3)]));
+    assert_eq!(
+        (progress.stage, progress.waiting_for),
+        (Stage::Confirming, vec![PeerId(3)])
+    );
     assert_eq!(progress.proposals.len(), 2);
     let phrase = |index: usize| progress.proposals[index].check_phrase.clone();
     assert_ne!(phrase(0), phrase(1));
@@ -332,7 +369,10 @@ fn who_tells_one_thing_to_some_and_another_to_others_is_found_out_by_all() {
             "{failure}"
         );
     }
-    assert!(table.meetings.iter().all(|meeting| meeting.agreed().is_none()));
+    assert!(table
+        .meetings
+        .iter()
+        .all(|meeting| meeting.agreed().is_none()));
 }
 
 #[test]

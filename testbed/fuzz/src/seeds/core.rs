@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{genesis, identity, quorum, story::Story, Seeds, MINT, WALLET};
+use crate::targets;
 
 pub fn seeds(story: &Story) -> Seeds {
     let invite = invite();
@@ -26,6 +27,8 @@ pub fn seeds(story: &Story) -> Seeds {
             "invite",
             vec![invite.encode(), invite.to_string().into_bytes()],
         ),
+        ("meeting", targets::meeting::honest()),
+        ("setup_code", setup_code()),
         (
             "transaction",
             story.transactions.iter().map(Wire::encode).collect(),
@@ -118,6 +121,12 @@ fn api(story: &Story) -> Vec<Vec<u8>> {
         story.ask(WALLET, "peg-outs"),
         story.ask(WALLET, "peg-out-quote"),
     ]
+}
+
+fn setup_code() -> Vec<Vec<u8>> {
+    let code = targets::meeting::code(1);
+    let encodings = code.map(|code| vec![code.encode(), code.to_string().into_bytes()]);
+    encodings.unwrap_or_default()
 }
 
 fn query() -> Query {

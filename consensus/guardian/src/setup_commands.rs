@@ -1,0 +1,87 @@
+//! What the commands of `guildmintd setup` ask of the guardian that runs.
+
+use std::io::{self, IsTerminal as _, Read as _};
+
+use anyhow::Context as _;
+use guildmintd::cli::{Options, SetupCommand};
+use serde_json::{json, Value as Json};
+
+/// Bytes of setup codes that are read from standard input.
+const MAX_CODES_BYTES: u64 = 512 * 1024;
+
+/// A question: at which path, and with what.
+pub(crate) struct Question {
+    pub(crate) path: &'static str,
+    /// None to look only.
+    pub(crate) body: Option<Json>,
+}
+
+/// What a command asks.
+pub(crate) fn question(command: SetupCommand) -> anyhow::Result<(Options, Question)> {
+    let step = |path, body| Question {
+        path,
+        body: Some(body),
+    };
+    Ok(match command {
+        SetupCommand::Code {
+            name,
+            p2p,
+            api_url,
+            options,
+        } => {
+            let body = json!({ "name": name, "p2p": p2p, "api": api_url });
+            (options, step("/v1/setup/code", body))
+        }
+        SetupCommand::Join { codes, options } => {
+            let codes = match codes.is_empty() {
+                true => read_codes()?,
+                false => codes,
+            };
+            (options, step("/v1/setup/join", json!({ "codes": codes })))
+        }
+        SetupCommand::Propose {
+            name,
+            network,
+            preview,
+            file,
+            options,
+        } => {
+            let proposal = file.map(|path| -> anyhow::Result<Json> {
+                let text = std::fs::read_to_string(&path);
+                let text = text.with_context(|| path.display().to_string())?;
+                serde_json::from_str(&text).with_context(|| path.display().to_string())
+            });
+            let proposal = proposal.transpose()?;
+            let body = json!({
+                "name": name, "network": network, "proposal": proposal, "preview": preview
+            });
+            (options, step("/v1/setup/propose", body))
+        }
+        SetupCommand::Confirm { words, options } => {
+            let body = json!({ "phrase": words.join(" ") });
+            (options, step("/v1/setup/confirm", body))
+        }
+        SetupCommand::Status(options) => {
+            let path = "/v1/setup";
+            (options, Question { path, body: None })
+        }
+        SetupCommand::Close(options) => (options, step("/v1/setup/close", json!({}))),
+        SetupCommand::Finish(options) => (options, step("/v1/setup/finish", json!({}))),
+        SetupCommand::Abort { yes, options } => {
+            anyhow::ensure!(yes, "this forgets the guardian's code, and all guardians must begin again with new ones; if you mean it, add --yes");
+            (options, step("/v1/setup/abort", json!({})))
+        }
+    })
+}
+
+fn read_codes() -> anyhow::Result<Vec<String>> {
+    anyhow::ensure!(
+        !io::stdin().is_terminal(),
+        "give the setup codes as arguments, or pipe them in, one on each line"
+    );
+    let mut text = String::new();
+    io::stdin()
+        .take(MAX_CODES_BYTES)
+        .read_to_string(&mut text)?;
+    Ok(text.split_whitespace().map(str::to_owned).collect())
+}
