@@ -31,11 +31,13 @@ const PASSPHRASE: &str = "correct horse battery staple";
 /// Whatever is waited for comes within this, also on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+type Thread = JoinHandle<Result<Founded, FoundError>>;
+
 struct Operator {
     folder: TempDir,
     p2p: String,
     admin: String,
-    running: Option<(JoinHandle<Result<Founded, FoundError>>, oneshot::Sender<()>)>,
+    running: Option<(Thread, oneshot::Sender<()>)>,
 }
 
 /// A port that is free, at a loopback address that no other process of tests uses: it is some time until it is listened on.
@@ -117,8 +119,8 @@ impl Operator {
             .with_header("authorization", format!("Bearer {}", token.reveal()))
             .with_timeout(60);
         let response = request.send().ok()?;
-        let code = u16::try_from(response.status_code).unwrap();
-        Some((code, serde_json::from_slice(response.as_bytes()).ok()?))
+        let answer = serde_json::from_slice(response.as_bytes()).ok()?;
+        Some((response.status_code, answer))
     }
 
     fn status(&self) -> Option<SetupStatus> {
