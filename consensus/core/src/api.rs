@@ -10,7 +10,7 @@ use crate::{
     hash::FederationId,
     hash::TxId,
     module::Reject,
-    Audit, Certificate, Epoch, PeerId,
+    Announcement, Audit, Certificate, Epoch, PeerId,
 };
 
 /// Answer to `POST /v1/transactions` and `GET /v1/transactions/{txid}`.
@@ -52,6 +52,14 @@ pub struct ConfigAnswer {
     pub genesis: Vec<u8>,
     /// Where each guardian's API was last known to be. Not part of the hash.
     pub apis: BTreeMap<PeerId, String>,
+}
+
+/// Answer to `GET /v1/announcements`: where guardians say that they are. Each is signed by its guardian, so one answer from
+/// anybody suffices (SPEC NET-4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnnouncementsAnswer {
+    /// The newest announcement of each guardian that has made one.
+    pub announcements: Vec<Announcement>,
 }
 
 /// Answer to `GET /v1/status`.

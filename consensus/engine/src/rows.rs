@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use guildmint_core::{
-    encoding::hex_bytes, Certificate, Epoch, EpochResult, IdentitySignature, PeerId, Row,
-    Transaction, TxId,
+    encoding::hex_bytes, Announcement, Certificate, Epoch, EpochResult, IdentitySignature, PeerId,
+    Row, Transaction, TxId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -91,3 +91,8 @@ pub struct Fenced;
 #[derive(Debug, Serialize, Deserialize, Row)]
 #[row(table = 4, value = Transaction, resident)]
 pub struct Pooled(pub TxId);
+
+/// Local: where a guardian said last that it is.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 6, value = Announcement, resident)]
+pub struct Announced(pub PeerId);

@@ -13,7 +13,10 @@ use futures::{
 };
 use guildmint_api::{Backend, Check};
 use guildmint_core::{
-    api::{AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
+    api::{
+        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
+        TransactionStatus,
+    },
     module::Query,
     PeerId, Quorum, TxId,
 };
@@ -175,6 +178,14 @@ impl Backend for Handle {
     async fn config(&self) -> ConfigAnswer {
         self.0.metrics.request("config");
         self.0.config.clone()
+    }
+
+    async fn announcements(&self) -> Result<AnnouncementsAnswer, Problem> {
+        self.0.metrics.request("announcements");
+        match self.ask(Request::Announcements).await? {
+            Reply::Announcements(announcements) => Ok(announcements),
+            _ => Err(mixed_up()),
+        }
     }
 
     async fn query(&self, kind: String, query: Query) -> Result<Json, Problem> {

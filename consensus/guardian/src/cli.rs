@@ -60,6 +60,12 @@ pub struct Options {
     /// Where to listen for other guardians.
     #[structopt(long, value_name = "multiaddress")]
     pub p2p_listen: Option<String>,
+    /// Where clients reach it, if it has moved since the federation was founded.
+    #[structopt(long, value_name = "url")]
+    pub api_url: Option<String>,
+    /// Where other guardians reach it, in the same case.
+    #[structopt(long, value_name = "multiaddress")]
+    pub p2p_address: Option<String>,
     /// Electrum servers, with commas between.
     #[structopt(long, value_name = "urls")]
     pub electrum: Option<String>,
@@ -102,6 +108,8 @@ impl Options {
             (Key::API_LISTEN, self.api_listen),
             (Key::ADMIN_LISTEN, self.admin_listen),
             (Key::P2P_LISTEN, self.p2p_listen),
+            (Key::API_URL, self.api_url),
+            (Key::P2P_ADDRESS, self.p2p_address),
             (Key::ELECTRUM, self.electrum),
             (Key::LOG_FORMAT, self.log_format),
             (Key::LOG, self.log),

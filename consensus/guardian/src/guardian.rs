@@ -6,7 +6,7 @@ use std::{
     io,
     pin::pin,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use async_std::{
@@ -170,6 +170,7 @@ impl Guardian {
             checkers: checkers::start(&federation, &inputs)?,
             network: network.clone(),
             gossip: start_gossip(network.clone()),
+            configured: config.p2p_addresses(),
             worlds,
         };
         task::spawn(listen(events, inputs.clone()));
@@ -177,6 +178,12 @@ impl Guardian {
             federation = %federation.id(), guardian = config.me.0, epoch = node.open_epoch().0,
             api = %api.address(), admin = %admin.address(), p2p = ?network.listen_addresses(), "running"
         );
+        let located = Event::Located {
+            place: config.place(),
+            unix_ms: unix_ms(),
+        };
+        // There is room in an empty queue.
+        let _ = inputs.send(Input::Event(located)).await;
         let shell = Shell::new(node, began, queue, hands, metrics);
         Ok(Self {
             api,
@@ -276,6 +283,14 @@ fn network_config(config: &Config) -> NetworkConfig {
             .collect(),
         listen: config.settings.p2p_listen.clone(),
     }
+}
+
+/// The time of the day. Before 1970 it is 1970.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 fn config_answer(config: &Config) -> ConfigAnswer {

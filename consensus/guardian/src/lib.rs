@@ -18,6 +18,8 @@ mod guardian;
 #[cfg(feature = "daemon")]
 mod metrics;
 #[cfg(feature = "daemon")]
+mod place;
+#[cfg(feature = "daemon")]
 mod readable;
 #[cfg(feature = "daemon")]
 mod shell;

@@ -7,6 +7,7 @@ mod guardian;
 mod look;
 mod net;
 mod outside;
+mod places;
 pub mod runs;
 mod script;
 mod setup;

@@ -437,7 +437,7 @@ impl World {
             }
             Action::Work { module, job } => self.work(peer, module, &job),
             // The checks find it.
-            Action::Halt { .. } => {}
+            Action::Halt { .. } | Action::Locate { .. } => {}
         }
     }
 

@@ -20,7 +20,10 @@ use async_std::{
 use async_trait::async_trait;
 use guildmint_api::{serve_public, Backend, Check, Limits, Serving};
 use guildmint_core::{
-    api::{AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
+    api::{
+        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
+        TransactionStatus,
+    },
     module::Query,
     Epoch, FederationId, Item, ModuleId, PeerId, Transaction, TxId, Wire as _,
 };
@@ -114,6 +117,12 @@ impl Backend for Scripted {
             genesis: vec![1, 2],
             apis: BTreeMap::new(),
         }
+    }
+
+    async fn announcements(&self) -> Result<AnnouncementsAnswer, Problem> {
+        Ok(AnnouncementsAnswer {
+            announcements: Vec::new(),
+        })
     }
 
     async fn query(&self, kind: String, query: Query) -> Result<Json, Problem> {

@@ -34,7 +34,8 @@ pub(super) struct Waiter {
 
 impl Node {
     pub(super) fn on_request(&mut self, ticket: Ticket, request: Request) {
-        if let (Some(why), false) = (&self.halted, matches!(request, Request::Status)) {
+        let is_always_answered = matches!(request, Request::Status | Request::Announcements);
+        if let (Some(why), false) = (&self.halted, is_always_answered) {
             let problem = Problem::new(
                 503,
                 "halted",
@@ -62,6 +63,10 @@ impl Node {
             Request::Status => {
                 let answer = self.status_answer();
                 self.reply(ticket, Reply::Status(answer));
+            }
+            Request::Announcements => {
+                let answer = self.announcements_answer();
+                self.reply(ticket, Reply::Announcements(answer));
             }
             Request::Query { kind, query } => match self.federation.module_of_kind(&kind) {
                 Some((module, _)) => self.run(Task::Query {

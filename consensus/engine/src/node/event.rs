@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use guildmint_core::{
-    api::{AuditAnswer, Problem, StatusAnswer, TransactionAnswer},
+    api::{AnnouncementsAnswer, AuditAnswer, Problem, StatusAnswer, TransactionAnswer},
     ledger::{Changes, Key},
     module::{Fault, Later, Query, Reject},
-    ModuleId, PeerId, Transaction, TxId,
+    ModuleId, PeerId, Place, Transaction, TxId,
 };
 use serde_json::Value as Json;
 
@@ -61,6 +61,13 @@ pub enum Event {
         /// What it found.
         result: CheckResult,
     },
+    /// Where this guardian is reached; told once after each start.
+    Located {
+        /// Where.
+        place: Place,
+        /// The time of the day, in milliseconds since 1970. It orders announcements, and nothing else goes by it.
+        unix_ms: u64,
+    },
     /// Time has passed.
     Time,
 }
@@ -96,6 +103,13 @@ pub enum Action {
         topic: Topic,
         /// What.
         bytes: Vec<u8>,
+    },
+    /// Look for a peer at these addresses too: it has said that it is there. They may be of no use.
+    Locate {
+        /// Which peer.
+        peer: PeerId,
+        /// Multiaddresses.
+        p2p: Vec<String>,
     },
     /// Answer a client.
     Reply {
@@ -139,6 +153,8 @@ pub enum Topic {
     Contributions,
     /// Signatures on the results of epochs.
     Certificates,
+    /// Where guardians are.
+    Announcements,
 }
 
 /// What a worker is for: transactions to check alone, and outcomes.
@@ -195,6 +211,8 @@ pub enum Request {
     Audit,
     /// How is this guardian?
     Status,
+    /// Where are the guardians?
+    Announcements,
     /// A question to a module.
     Query {
         /// The module's kind.
@@ -213,6 +231,8 @@ pub enum Reply {
     Audit(AuditAnswer),
     /// To [`Request::Status`].
     Status(StatusAnswer),
+    /// To [`Request::Announcements`].
+    Announcements(AnnouncementsAnswer),
     /// To [`Request::Query`].
     Query(Json),
     /// To anything: it cannot be answered.

@@ -3,6 +3,7 @@
 //! A [`Node`] does no I/O, reads no clock and draws no randomness. The shell around it carries out its [`Action`]s in order and
 //! brings it [`Event`]s; the simulator does the same with simulated time, so a seed replays a whole federation.
 
+mod addresses;
 mod catch_up;
 mod checks;
 mod clients;
@@ -39,9 +40,10 @@ pub use inspect::{inspect, utter, Said};
 use crate::{
     agreement::Message,
     contribution::{Payload, Vote},
-    rows::{Fenced, Head, Log, LogEntry},
+    rows::{Announced, Fenced, Head, Log, LogEntry},
     Coin, Federation,
 };
+use addresses::Addresses;
 use catch_up::Candidates;
 use checks::Checks;
 use disk::Disk;
@@ -69,6 +71,7 @@ pub struct Node {
     pool: Pool,
     history: History,
     candidates: Candidates,
+    addresses: Addresses,
     head: Option<EpochResult>,
 
     tasks: BTreeMap<Ticket, Task>,
@@ -134,6 +137,7 @@ impl Node {
             pool: Pool::new(me, quorum),
             history: History::new(quorum),
             candidates: Candidates::default(),
+            addresses: Addresses::new(federation.genesis(), disk.scan::<Announced>()),
             head,
             tasks: BTreeMap::new(),
             serving: BTreeSet::new(),
@@ -156,6 +160,7 @@ impl Node {
         node.repeat_signature();
         node.restore_pool();
         node.resume_jobs();
+        node.locate_all();
         node.proceed();
         let actions = std::mem::take(&mut node.out);
         Ok((node, actions))
@@ -190,7 +195,11 @@ impl Node {
             Event::Client { ticket, request } => self.on_request(ticket, request),
             _ if self.halted.is_some() => {}
             Event::Peer { from, bytes } => self.on_peer(from, &bytes),
-            Event::Connected(peer) => self.greet(peer),
+            Event::Connected(peer) => {
+                self.greet(peer);
+                self.send_announcements(peer);
+            }
+            Event::Located { place, unix_ms } => self.on_located(place, unix_ms),
             Event::World { module, news } => self.on_news(module, &news),
             Event::Loaded { ticket, rows } => self.on_loaded(ticket, rows),
             Event::Saved { ticket } => self.disk.saved(ticket, &mut self.out),
@@ -355,6 +364,7 @@ impl Node {
         self.ask_for_payloads();
         self.ask_for_history();
         self.answer_late();
+        self.take_late_announcements();
         self.compute_outcomes();
         self.speak();
         self.disk.flush(self.now_ms, &mut self.out);
@@ -373,6 +383,7 @@ impl Node {
             self.link.next_wake_ms(),
             self.entry.opens_at_ms(),
             self.next_deadline_ms(),
+            self.addresses.next_wake_ms(),
             self.disk.next_flush_ms(),
         ];
         let later = |at_ms: &u64| *at_ms > self.now_ms;

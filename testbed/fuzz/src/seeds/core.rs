@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use guildmint_core::{
-    api::{AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
+    api::{
+        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
+        TransactionStatus,
+    },
     module::{Query, Reject},
-    Audit, Certificate, Epoch, InviteCode, PeerId, TxId, Wire,
+    Announcement, Audit, Certificate, Epoch, InviteCode, PeerId, Place, TxId, Wire,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -19,6 +22,7 @@ pub fn seeds(story: &Story) -> Seeds {
             "amount",
             texts(&["1000msat", "25 sats", "0.001btc", "21000000BTC"]),
         ),
+        ("announcement", vec![announcement().encode()]),
         ("api", api(story)),
         ("certificate", vec![certificate(story).encode()]),
         ("genesis", vec![genesis().encode()]),
@@ -44,6 +48,15 @@ pub fn invite() -> InviteCode {
             .map(|n| (PeerId(n), format!("https://{n}.example.org")))
             .collect(),
     }
+}
+
+fn announcement() -> Announcement {
+    let place = Place {
+        p2p: vec!["/dns4/mint.example/tcp/8173".into()],
+        api: "https://mint.example".into(),
+    };
+    let (me, session) = (PeerId(1), genesis().session);
+    Announcement::sign(place, me, 1_700_000_000_000, None, session, &identity(me))
 }
 
 fn certificate(story: &Story) -> Certificate {
@@ -98,6 +111,9 @@ fn api(story: &Story) -> Vec<Vec<u8>> {
         written(&status(TransactionStatus::Pending)),
         written(&status(TransactionStatus::Accepted { epoch, outcomes })),
         written(&status(TransactionStatus::Rejected(reject))),
+        written(&AnnouncementsAnswer {
+            announcements: vec![announcement()],
+        }),
         written(&config),
         written(&node),
         written(&audit),
