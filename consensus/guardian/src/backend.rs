@@ -1,6 +1,6 @@
 //! What the API asks of the guardian: put to the loop, and answered by it.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use async_std::{
     channel::{Receiver, Sender},
@@ -167,6 +167,8 @@ impl Backend for Handle {
             height: 0,
             pool: 0,
             not_ready: None,
+            catching_up: None,
+            versions: BTreeMap::new(),
             halted: None,
         };
         StatusAnswer {

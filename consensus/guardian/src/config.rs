@@ -9,7 +9,6 @@ use std::{
 };
 
 use guildmint_core::{GenesisConfig, PeerId};
-use serde::Serialize;
 use serde_json::{json, Value as Json};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -24,6 +23,9 @@ use crate::{
 };
 
 mod parse;
+mod source;
+
+pub use source::Source;
 
 /// Environment variables start with this.
 pub const ENVIRONMENT_PREFIX: &str = "GUILDMINT_";
@@ -91,6 +93,12 @@ impl Key {
         default: None,
         expected: "the Electrum server that you run, such as tcp://127.0.0.1:50001 or ssl://electrum.example.org:50002; several with commas between",
     };
+    /// Versions to go on to without guardians that do not know them.
+    pub const INSIST: Self = Self {
+        name: "insist",
+        default: None,
+        expected: "kinds of modules and versions that you want without guardians who do not know them, such as mint=2",
+    };
     /// How logs look.
     pub const LOG_FORMAT: Self = Self {
         name: "log_format",
@@ -128,31 +136,6 @@ impl Key {
     #[must_use]
     pub fn variable(&self) -> String {
         format!("{ENVIRONMENT_PREFIX}{}", self.name.to_uppercase())
-    }
-}
-
-/// Where a value came from, the strongest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// The command line.
-    Flag,
-    /// An environment variable.
-    Environment,
-    /// `local.toml`.
-    File,
-    /// Nobody said otherwise.
-    Default,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flag => "the command line",
-            Self::Environment => "the environment",
-            Self::File => LOCAL_FILE,
-            Self::Default => "the defaults",
-        })
     }
 }
 
@@ -202,6 +185,7 @@ impl Sources {
             Key::P2P_LISTEN => file.p2p_listen.clone(),
             Key::API_URL => file.api_url.clone(),
             Key::P2P_ADDRESS => file.p2p_address.clone(),
+            Key::INSIST => file.insist.clone(),
             Key::ELECTRUM => match file.electrum.as_deref() {
                 None | Some([]) => None,
                 Some(urls) => Some(urls.join(",")),
@@ -264,6 +248,8 @@ pub struct Settings {
     pub api_url: Option<String>,
     /// Where other guardians reach it, if that is not what `consensus.toml` says.
     pub p2p_address: Option<Vec<String>>,
+    /// Versions of modules' rules, by kind, that it wants though not all guardians know them.
+    pub insist: BTreeMap<String, u16>,
     /// The Electrum servers that it asks; none if the federation has no wallet.
     pub electrum: Vec<String>,
     /// How logs look.
@@ -275,12 +261,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    const KEYS: [Key; 9] = [
+    const KEYS: [Key; 10] = [
         Key::API_LISTEN,
         Key::ADMIN_LISTEN,
         Key::P2P_LISTEN,
         Key::API_URL,
         Key::P2P_ADDRESS,
+        Key::INSIST,
         Key::ELECTRUM,
         Key::LOG_FORMAT,
         Key::LOG,
@@ -300,6 +287,9 @@ impl Settings {
             })?,
             api_url: sources.find(Key::API_URL, parse::api_url)?,
             p2p_address: sources.find(Key::P2P_ADDRESS, parse::p2p_addresses)?,
+            insist: sources
+                .find(Key::INSIST, parse::versions)?
+                .unwrap_or_default(),
             electrum: sources
                 .find(Key::ELECTRUM, parse::electrum_urls)?
                 .unwrap_or_default(),

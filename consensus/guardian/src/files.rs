@@ -88,6 +88,8 @@ pub struct LocalFile {
     pub api_url: Option<String>,
     /// Where other guardians reach it, in the same case: multiaddresses with commas between.
     pub p2p_address: Option<String>,
+    /// Versions of modules' rules to go on to without guardians that do not know them, such as `mint=2`.
+    pub insist: Option<String>,
     /// Electrum servers, in the order in which they are tried.
     pub electrum: Option<Vec<String>>,
     /// How logs look: `text` or `json`.

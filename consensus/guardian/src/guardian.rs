@@ -84,6 +84,9 @@ pub enum RunError {
     /// The wallet's config does not decode.
     #[error("the wallet's config cannot be read: {0}")]
     Wallet(DecodeError),
+    /// A version that is to be gone on to is unknown.
+    #[error("`insist` names version {1} of {0}, which this software does not know, or the federation has no such module; install software that knows it, or change the setting")]
+    Insist(String, u16),
     /// The URL of an Electrum server is none.
     #[error(transparent)]
     Electrum(#[from] UrlError),
@@ -183,7 +186,9 @@ impl Guardian {
             unix_ms: unix_ms(),
         };
         // There is room in an empty queue.
-        let _ = inputs.send(Input::Event(located)).await;
+        for event in [located].into_iter().chain(insisted(&config, &federation)?) {
+            let _ = inputs.send(Input::Event(event)).await;
+        }
         let shell = Shell::new(node, began, queue, hands, metrics);
         Ok(Self {
             api,
@@ -283,6 +288,20 @@ fn network_config(config: &Config) -> NetworkConfig {
             .collect(),
         listen: config.settings.p2p_listen.clone(),
     }
+}
+
+/// The versions that the operator wants though not all guardians know them.
+fn insisted(config: &Config, federation: &Federation) -> Result<Vec<Event>, RunError> {
+    let insist = |(kind, version): (&String, &u16)| {
+        let known = federation.known_version(kind);
+        let (module, newest) = known.ok_or_else(|| RunError::Insist(kind.clone(), *version))?;
+        if *version > newest {
+            return Err(RunError::Insist(kind.clone(), *version));
+        }
+        let version = *version;
+        Ok(Event::Insist { module, version })
+    };
+    config.settings.insist.iter().map(insist).collect()
 }
 
 /// The time of the day. Before 1970 it is 1970.

@@ -11,6 +11,7 @@ mod places;
 pub mod runs;
 mod script;
 mod setup;
+mod upgrade;
 mod users;
 mod world;
 

@@ -26,6 +26,7 @@ pub const WALLET: ModuleId = ModuleId(2);
 const AT: At = At {
     epoch: Epoch(1),
     height: 100,
+    version: 1,
 };
 /// What a peg-out costs.
 pub const FEE_SAT: u64 = 321;
@@ -417,6 +418,8 @@ fn status_of(peer: PeerId) -> Json {
         height: 100,
         pool: 0,
         not_ready: None,
+        catching_up: None,
+        versions: BTreeMap::new(),
         halted: None,
     })
 }

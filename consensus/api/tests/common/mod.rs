@@ -107,6 +107,8 @@ impl Backend for Scripted {
             height: 800_000,
             pool: 0,
             not_ready: None,
+            catching_up: None,
+            versions: BTreeMap::new(),
             halted: None,
         }
     }

@@ -10,7 +10,7 @@ use guildmint_core::{
 };
 use serde_json::Value as Json;
 
-use crate::Checked;
+use crate::{Checked, Versions};
 
 /// Ties an answer to its question. Tickets of clients are chosen by the shell, all others by the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +67,13 @@ pub enum Event {
         place: Place,
         /// The time of the day, in milliseconds since 1970. It orders announcements, and nothing else goes by it.
         unix_ms: u64,
+    },
+    /// The operator wants a version of a module's rules though not all guardians know it (SPEC GEN-4).
+    Insist {
+        /// Which module.
+        module: ModuleId,
+        /// Which version.
+        version: u16,
     },
     /// Time has passed.
     Time,
@@ -160,10 +167,10 @@ pub enum Topic {
 /// What a worker is for: transactions to check alone, and outcomes.
 #[derive(Debug)]
 pub enum CheckJob {
-    /// Each for itself.
-    Each(Vec<Transaction>),
+    /// Each for itself, by the versions that count now.
+    Each(Vec<Transaction>, Versions),
     /// All of one contribution: one that is wrong spoils all.
-    All(Vec<Transaction>),
+    All(Vec<Transaction>, Versions),
     /// What the owners of outputs are told, by transaction.
     Outcomes(Vec<Vec<Later<Json>>>),
 }
@@ -184,8 +191,12 @@ impl crate::Federation {
     #[must_use]
     pub fn check(&self, job: CheckJob) -> CheckResult {
         match job {
-            CheckJob::Each(transactions) => CheckResult::Each(self.check_each(transactions)),
-            CheckJob::All(transactions) => CheckResult::All(self.check_all(transactions)),
+            CheckJob::Each(transactions, versions) => {
+                CheckResult::Each(self.check_each(transactions, &versions))
+            }
+            CheckJob::All(transactions, versions) => {
+                CheckResult::All(self.check_all(transactions, &versions))
+            }
             CheckJob::Outcomes(outcomes) => {
                 let all =
                     |outcomes: Vec<Later<Json>>| outcomes.into_iter().map(Later::get).collect();

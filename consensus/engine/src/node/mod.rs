@@ -41,7 +41,7 @@ use crate::{
     agreement::Message,
     contribution::{Payload, Vote},
     rows::{Announced, Fenced, Head, Log, LogEntry},
-    Coin, Federation,
+    Coin, Federation, Outdated,
 };
 use addresses::Addresses;
 use catch_up::Candidates;
@@ -89,6 +89,8 @@ pub struct Node {
     votes: Option<BTreeMap<ModuleId, Vote>>,
     /// When the last epoch was committed, in milliseconds; none before this guardian has seen one end.
     opened_at_ms: Option<u64>,
+    /// Versions that the operator wants though not all guardians know them.
+    insists: BTreeMap<ModuleId, u16>,
     /// Epochs in a row that changed nothing.
     idle_epochs: u32,
     halted: Option<String>,
@@ -103,6 +105,9 @@ pub enum StartError {
     /// The identity key is another's.
     #[error("the identity key is that of no guardian, or of another than {0}")]
     OtherIdentity(PeerId),
+    /// The federation has gone on to rules that this software does not know.
+    #[error(transparent)]
+    Outdated(#[from] Outdated),
 }
 
 impl Node {
@@ -150,12 +155,14 @@ impl Node {
             votes: None,
             opened_at_ms: None,
             idle_epochs: 0,
+            insists: BTreeMap::new(),
             halted: None,
             federation,
             coin,
             identity,
             disk,
         };
+        node.federation.knows(&node.versions())?;
         node.replay()?;
         node.repeat_signature();
         node.restore_pool();
@@ -204,6 +211,7 @@ impl Node {
             Event::Loaded { ticket, rows } => self.on_loaded(ticket, rows),
             Event::Saved { ticket } => self.disk.saved(ticket, &mut self.out),
             Event::Checked { ticket, result } => self.on_checked(ticket, result),
+            Event::Insist { module, version } => drop(self.insists.insert(module, version)),
             Event::Time => {}
         }
     }

@@ -1,5 +1,7 @@
 //! What the texts of settings mean.
 
+use std::collections::BTreeMap;
+
 use guildmint_core::Place;
 
 /// The URL of an API, if it can be announced.
@@ -15,6 +17,15 @@ pub(crate) fn p2p_addresses(text: &str) -> Option<Vec<String>> {
     let api = "http://none".to_owned();
     let place = Place { p2p, api };
     place.validate().is_ok().then_some(place.p2p)
+}
+
+/// Versions by kinds of modules, such as `mint=2,wallet=3`.
+pub(crate) fn versions(text: &str) -> Option<BTreeMap<String, u16>> {
+    let version = |one: &str| {
+        let (kind, version) = one.trim().split_once('=')?;
+        Some((kind.to_owned(), version.parse().ok()?))
+    };
+    text.split(',').map(version).collect()
 }
 
 /// Electrum servers with commas between.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use guildmint_core::{
     api::{
         AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
-        TransactionStatus,
+        TransactionStatus, VersionReport,
     },
     module::{Query, Reject},
     Announcement, Audit, Certificate, Epoch, InviteCode, PeerId, Place, TxId, Wire,
@@ -93,6 +93,15 @@ fn api(story: &Story) -> Vec<Vec<u8>> {
         height: 100,
         pool: 3,
         not_ready: None,
+        catching_up: None,
+        versions: [(
+            "mint".to_owned(),
+            VersionReport {
+                agreed: 1,
+                known: vec![1, 2],
+            },
+        )]
+        .into(),
         halted: Some("it was told to".into()),
     };
     let part = Audit {
