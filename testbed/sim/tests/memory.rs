@@ -91,6 +91,20 @@ fn a_guardian_that_loses_its_disk_contradicts_nobody_on_a_bad_network() {
     }
 }
 
+/// The proof may come when its first words wait for a slow disk.
+#[test]
+fn what_waits_for_the_disk_when_the_proof_comes_is_not_said() {
+    for seed in 0..200 {
+        let faults = Faults::default().with_slow_disk(FORGETFUL, 60);
+        let mut world = world_in_an_epoch(seed, faults);
+        world.stop(FORGETFUL);
+        world.wipe(FORGETFUL);
+        world.run(20 + seed);
+        world.start(FORGETFUL);
+        goes_on(&mut world, seed);
+    }
+}
+
 /// A guardian that remembers everything is not fenced, however often it starts.
 #[test]
 fn a_guardian_that_remembers_takes_part_at_once() {
