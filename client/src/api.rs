@@ -19,6 +19,8 @@ pub enum ApiRequest {
     },
     /// `GET /v1/config`.
     Config,
+    /// `GET /v1/announcements`.
+    Announcements,
     /// `GET /v1/status`.
     Status,
     /// `GET /v1/audit`.
@@ -44,6 +46,7 @@ impl ApiRequest {
                 format!("/v1/transactions/{txid}?wait={wait_seconds}")
             }
             Self::Config => "/v1/config".to_owned(),
+            Self::Announcements => "/v1/announcements".to_owned(),
             Self::Status => "/v1/status".to_owned(),
             Self::Audit => "/v1/audit".to_owned(),
             Self::Module {

@@ -2,6 +2,7 @@
 
 mod commands;
 mod look;
+mod places;
 mod refused;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -56,6 +57,8 @@ enum Asker {
 enum Owner {
     Submission(TxId),
     Question(u64),
+    /// Nobody's in particular: where guardians are.
+    Places,
 }
 
 /// A wallet in one federation.
@@ -72,6 +75,8 @@ pub struct Client {
     /// Why the last look at the chain failed.
     blind: BTreeMap<OperationId, String>,
     requests: BTreeMap<RequestId, (Owner, PeerId)>,
+    /// When guardians were last asked where they are.
+    sought: Option<Millis>,
     happenings: VecDeque<(OperationId, Happening)>,
     outbox: Vec<Action>,
     held: VecDeque<(SaveId, Vec<Action>)>,
@@ -101,6 +106,7 @@ impl Client {
             looking: BTreeSet::new(),
             blind: BTreeMap::new(),
             requests: BTreeMap::new(),
+            sought: None,
             happenings: VecDeque::new(),
             outbox: Vec::new(),
             held: VecDeque::new(),
@@ -164,6 +170,7 @@ impl Client {
 
     /// Everything that was pending when the program ended goes on.
     fn start(&mut self) {
+        self.seek_at_start();
         for (PaymentRow(txid), _) in self.rows.scan::<PaymentRow>() {
             self.submit(txid);
         }
@@ -193,7 +200,15 @@ impl Client {
         let Some((owner, peer)) = self.requests.remove(&request) else {
             return;
         };
+        if let Err(error) = &result {
+            self.seek_after(error);
+        }
         match owner {
+            Owner::Places => {
+                if let Ok(answer) = result {
+                    self.found_places(answer);
+                }
+            }
             Owner::Submission(txid) => {
                 let Some((_, submission)) = self.submissions.get_mut(&txid) else {
                     return;

@@ -1,5 +1,7 @@
 //! What the client is told and what it asks for.
 
+use std::collections::BTreeMap;
+
 use bitcoin::{block::Header, OutPoint, ScriptBuf, Transaction};
 use guildmint_core::{ledger::Changes, Amount, PeerId};
 use guildmint_mint::client::NotesString;
@@ -185,6 +187,11 @@ pub enum Action {
         peer: PeerId,
         /// What.
         body: ApiRequest,
+    },
+    /// Ask guardians here from now on.
+    UseAddresses {
+        /// Where each of them is, as far as that is known.
+        apis: BTreeMap<PeerId, String>,
     },
     /// Ask a chain source for payments to this script; answer with [`Event::Chain`] in any case.
     FindDeposits {

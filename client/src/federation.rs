@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bitcoin::Network;
 use guildmint_core::{
-    api::ConfigAnswer, encoding::hex_bytes, FederationId, GenesisConfig, InviteCode, ModuleId,
-    PeerId, Quorum, Wire,
+    api::ConfigAnswer, encoding::hex_bytes, AddressBook, Announcement, FederationId, GenesisConfig,
+    InviteCode, ModuleId, PeerId, Quorum, Wire,
 };
 use guildmint_mint::{
     client::{MasterSeed, MintClient},
@@ -23,8 +23,10 @@ pub struct Membership {
     /// The canonical encoding of the genesis config.
     #[serde(with = "hex_bytes")]
     pub genesis: Vec<u8>,
-    /// Where guardians can be asked.
+    /// Where guardians could be asked when the wallet joined.
     pub apis: BTreeMap<PeerId, String>,
+    /// Where they have said since that they are; verified.
+    pub announcements: Vec<Announcement>,
 }
 
 /// Why a federation cannot be joined.
@@ -47,25 +49,25 @@ impl Membership {
     /// Judges what guardians answered to `GET /v1/config`: the config is accepted from any of them, and only if it hashes to
     /// the federation of the invite (SPEC GEN-7).
     ///
-    /// Addresses are not under the hash. The invite's own count. Any other counts if f + 1 guardians of the invite name it,
-    /// or all of them if they are fewer: a single liar must not be able to pose as everybody.
+    /// Addresses are not under the hash. What a guardian has signed about itself counts, whoever passes it on (SPEC NET-4), and
+    /// then the invite's own. Any other counts if f + 1 guardians of the invite name it, or all of them if they are fewer: a
+    /// single liar must not be able to pose as everybody.
     ///
     /// # Errors
     /// If none of the answers has the config, or too few guardians can be found.
     pub fn judge(
         invite: &InviteCode,
         answers: &BTreeMap<PeerId, ConfigAnswer>,
+        announcements: &[Announcement],
     ) -> Result<Self, JoinError> {
         let none = || JoinError::NoConfig(invite.federation);
-        let decode = |answer: &ConfigAnswer| {
-            let config = GenesisConfig::decode(&answer.genesis).ok()?;
-            let right = config.id() == invite.federation && config.validate().is_ok();
-            Some((
-                answer.genesis.clone(),
-                config.quorum().ok().filter(|_| right)?,
-            ))
-        };
-        let (genesis, quorum) = answers.values().find_map(decode).ok_or_else(none)?;
+        let mut decoded = answers.values().filter_map(|answer| decode(invite, answer));
+        let (genesis, quorum) = decoded.next().ok_or_else(none)?;
+        let mut book = AddressBook::new(&genesis);
+        for announcement in announcements {
+            // What is not its guardian's own word counts for nothing.
+            let _ = book.take(announcement);
+        }
         let needed = quorum.one_honest().min(invite.apis.len());
         let mut named: BTreeMap<(PeerId, &str), usize> = BTreeMap::new();
         for (peer, url) in answers.values().flat_map(|answer| &answer.apis) {
@@ -79,12 +81,35 @@ impl Membership {
             .collect();
         apis.extend(invite.apis.clone());
         apis.retain(|peer, _| quorum.contains(*peer));
-        let (known, needed) = (apis.len(), quorum.threshold());
-        if known < needed {
-            return Err(JoinError::TooFewAddresses { known, needed });
+        let membership = Self {
+            genesis: genesis.encode(),
+            apis,
+            announcements: book.iter().cloned().collect(),
+        };
+        let (known, needed) = (membership.addresses().len(), quorum.threshold());
+        match known < needed {
+            true => Err(JoinError::TooFewAddresses { known, needed }),
+            false => Ok(membership),
         }
-        Ok(Self { genesis, apis })
     }
+
+    /// Where guardians are asked: where each says that it is, else where it was when the wallet joined.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeMap<PeerId, String> {
+        let said = self.announcements.iter();
+        let said = said.map(|one| (one.guardian, one.place.api.clone()));
+        let mut addresses = self.apis.clone();
+        addresses.extend(said);
+        addresses
+    }
+}
+
+/// The genesis config of an answer, if it is that of the invite.
+fn decode(invite: &InviteCode, answer: &ConfigAnswer) -> Option<(GenesisConfig, Quorum)> {
+    let config = GenesisConfig::decode(&answer.genesis).ok()?;
+    let is_right = config.id() == invite.federation && config.validate().is_ok();
+    let quorum = config.quorum().ok().filter(|_| is_right)?;
+    Some((config, quorum))
 }
 
 /// A federation with the clients of its modules.
@@ -94,6 +119,7 @@ pub(crate) struct Federation {
     pub(crate) network: Network,
     pub(crate) quorum: Quorum,
     pub(crate) apis: BTreeMap<PeerId, String>,
+    pub(crate) places: AddressBook,
     pub(crate) guardians: Vec<String>,
     pub(crate) mint: MintClient,
     pub(crate) wallet: WalletClient,
@@ -116,14 +142,19 @@ impl Federation {
         let wallet = WalletConfig::decode(&wallet.config).map_err(|e| unusable(&e))?;
         let mint = MintClient::new(id, mint_module, quorum, mint, seed);
         let wallet = WalletClient::new(id, wallet_module, quorum, wallet, seed.as_bytes());
+        let mut places = AddressBook::new(&genesis);
+        for announcement in &membership.announcements {
+            places.take(announcement).map_err(|e| unusable(&e))?;
+        }
         Ok(Self {
             id,
             quorum,
+            places,
             mint: mint.map_err(|e| unusable(&e))?,
             wallet: wallet.map_err(|e| unusable(&e))?,
             wallet_module,
             network: genesis.network,
-            apis: membership.apis,
+            apis: membership.addresses(),
             guardians: genesis.guardians.into_iter().map(|one| one.name).collect(),
             name: genesis.name,
         })
@@ -132,24 +163,42 @@ impl Federation {
 
 #[cfg(test)]
 mod tests {
-    use guildmint_core::{GuardianKeys, IdentityPublicKey, SessionId};
+    use guildmint_core::{GuardianKeys, IdentityKey, Place, SessionId};
 
     use super::*;
+
+    fn key(number: u8) -> IdentityKey {
+        IdentityKey::from_seed(&[number; 32])
+    }
+
+    fn said(genesis: &GenesisConfig, peer: u16, url: &str) -> Announcement {
+        let (p2p, api) = (Vec::new(), url.to_owned());
+        let keys = (1..=7).map(key);
+        let identity = genesis.guardians[usize::from(peer)].identity;
+        let key = keys.into_iter().find(|key| key.public() == identity);
+        let place = Place { p2p, api };
+        Announcement::sign(place, PeerId(peer), 1, None, genesis.session, &key.unwrap())
+    }
 
     fn genesis(guardians: u8) -> GenesisConfig {
         let keys = |number| GuardianKeys {
             name: String::new(),
-            identity: IdentityPublicKey([number; 32]),
+            identity: key(number).public(),
         };
         GenesisConfig {
             name: "test".into(),
             session: SessionId([1; 32]),
             network: Network::Regtest,
-            guardians: (1..=guardians).map(keys).collect(),
+            guardians: sorted((1..=guardians).map(keys).collect()),
             coin: Vec::new(),
             epoch_floor_ms: 50,
             modules: BTreeMap::new(),
         }
+    }
+
+    fn sorted(mut guardians: Vec<GuardianKeys>) -> Vec<GuardianKeys> {
+        guardians.sort_by_key(|keys| keys.identity);
+        guardians
     }
 
     fn apis(peers: &[u16], host: &str) -> BTreeMap<PeerId, String> {
@@ -176,9 +225,9 @@ mod tests {
         };
         let mut answers = BTreeMap::from([(PeerId(0), answer(&wrong, BTreeMap::new()))]);
         let none = Err(JoinError::NoConfig(right.id()));
-        assert_eq!(Membership::judge(&invite, &answers), none);
+        assert_eq!(Membership::judge(&invite, &answers, &[]), none);
         answers.insert(PeerId(1), answer(&right, BTreeMap::new()));
-        let membership = Membership::judge(&invite, &answers).unwrap();
+        let membership = Membership::judge(&invite, &answers, &[]).unwrap();
         assert_eq!(membership.genesis, right.encode());
         assert_eq!(membership.apis, invite.apis);
     }
@@ -192,12 +241,42 @@ mod tests {
         };
         let (honest, evil) = (apis(&[0, 1, 2, 3], "a"), apis(&[0, 1, 2, 3, 9], "evil"));
         let mut answers = BTreeMap::from([(PeerId(0), answer(&config, evil))]);
-        let judged = Membership::judge(&invite, &answers);
+        let judged = Membership::judge(&invite, &answers, &[]);
         let (known, needed) = (2, 3);
         assert_eq!(judged, Err(JoinError::TooFewAddresses { known, needed }));
         answers.insert(PeerId(1), answer(&config, honest.clone()));
-        assert!(Membership::judge(&invite, &answers).is_err());
+        assert!(Membership::judge(&invite, &answers, &[]).is_err());
         answers.insert(PeerId(0), answer(&config, honest.clone()));
-        assert_eq!(Membership::judge(&invite, &answers).unwrap().apis, honest);
+        assert_eq!(
+            Membership::judge(&invite, &answers, &[]).unwrap().apis,
+            honest
+        );
+    }
+    #[test]
+    fn one_guardian_of_the_invite_is_enough_to_find_the_others() {
+        let config = genesis(4);
+        let invite = InviteCode {
+            federation: config.id(),
+            apis: apis(&[0, 1], "a"),
+        };
+        let answers = BTreeMap::from([(PeerId(1), answer(&config, BTreeMap::new()))]);
+        let mut told = vec![
+            said(&config, 2, "http://two"),
+            said(&config, 0, "http://moved"),
+        ];
+        let membership = Membership::judge(&invite, &answers, &told).unwrap();
+        let found = membership.addresses();
+        assert_eq!(found[&PeerId(2)], "http://two");
+        assert_eq!(
+            found[&PeerId(0)],
+            "http://moved",
+            "its own word is newer than the invite"
+        );
+        assert_eq!(found[&PeerId(1)], invite.apis[&PeerId(1)]);
+        // What another has signed is nobody's word.
+        told[0].place.api = "http://evil".into();
+        let (known, needed) = (2, 3);
+        let refused = Err(JoinError::TooFewAddresses { known, needed });
+        assert_eq!(Membership::judge(&invite, &answers, &told), refused);
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
+    event::Millis,
     federation::Membership,
     operation::{OperationId, Record},
     payment::Payment,
@@ -52,6 +53,11 @@ pub(crate) struct NextOperation(pub ());
 #[row(table = 7, value = u64, resident)]
 pub(crate) struct NextAddress(pub ());
 
+/// When guardians last told where they are.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 8, value = Millis, resident)]
+pub(crate) struct Sought(pub ());
+
 /// A note that is ours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Coin {
@@ -83,7 +89,8 @@ impl Rows {
                 || reads::<OperationRow>(key, value)
                 || reads::<PaymentRow>(key, value)
                 || reads::<NextOperation>(key, value)
-                || reads::<NextAddress>(key, value);
+                || reads::<NextAddress>(key, value)
+                || reads::<Sought>(key, value);
             if !readable {
                 return Err(DamagedRow(key.clone()));
             }

@@ -46,6 +46,7 @@ fn a_note_is_spent_once_in_a_transaction() {
     let at = guildmint_core::module::At {
         epoch: guildmint_core::Epoch(1),
         height: 1,
+        version: 1,
     };
     let mut ledger = Ledger::new(&world.rows);
     ledger.begin();

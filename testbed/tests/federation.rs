@@ -158,6 +158,31 @@ fn all_guardians_lose_power_while_notes_are_received(town: &Town) {
     }
 }
 
+/// Scenario 33.
+#[test]
+fn a_guardian_that_moves_is_followed_by_guardians_and_wallets() {
+    let town = Town::found();
+    town.deposit(70_000);
+    town.move_guardian(2);
+    // Without guardian 0, both the others and the wallets need the one that has moved.
+    town.order("guardian-0", Order::Kill);
+    town.wait("quorum with the one that has moved", || {
+        town.guardians()[1..].iter().all(|one| one.is_ready())
+    });
+    town.hand_over(10_000);
+    let carol = town.newcomer("carol");
+    let notes = town.send(5_000);
+    let received = carol.run(&["receive", &notes]).unwrap();
+    assert_eq!(received.number("amount_msat").unwrap(), 5_000_000);
+    town.order("guardian-0", Order::Start);
+    town.wait("all to be where the others are", || town.same_epoch());
+    // Bob takes what carol has, so that the books of alice and bob are all.
+    let sent = carol.run(&["send", "5000sat"]).unwrap();
+    let notes = sent.text("notes").unwrap();
+    town.bob.run(&["receive", &notes]).unwrap();
+    town.books_balance();
+}
+
 #[test]
 fn a_chain_and_an_index_that_lose_power_delay_money_and_lose_none() {
     let town = Town::found();

@@ -235,6 +235,7 @@ impl<D: Disk> Driver<D> {
                         let _ = sender.send(Incoming::Event(event)).await;
                     });
                 }
+                Action::UseAddresses { apis } => self.guardians.use_addresses(apis),
                 Action::WakeAt { at } => self.wake = Some(at),
                 Action::Reply { ticket, result } => self.replies.push((ticket, result)),
                 Action::Progress { operation } => self.changed.push(operation),

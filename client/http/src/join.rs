@@ -8,7 +8,12 @@ use std::{
 use async_std::future::timeout;
 use futures::{stream::FuturesUnordered, StreamExt as _};
 use guildmint_client::{ApiRequest, Membership, RequestError};
-use guildmint_core::{api::ConfigAnswer, InviteCode, PeerId};
+use guildmint_core::{
+    api::{AnnouncementsAnswer, ConfigAnswer},
+    limits::MAX_GUARDIANS,
+    InviteCode, PeerId,
+};
+use serde_json::from_value;
 use thiserror::Error;
 
 use crate::Guardians;
@@ -45,32 +50,44 @@ pub async fn join(invite: &InviteCode) -> Result<Membership, JoinError> {
     let guardians = Guardians::new(invite.apis.clone());
     let ask = |peer: PeerId| {
         let guardians = &guardians;
-        async move { (peer, guardians.ask(peer, &ApiRequest::Config).await) }
+        async move {
+            let config = guardians.ask(peer, &ApiRequest::Config);
+            let places = guardians.ask(peer, &ApiRequest::Announcements);
+            let (config, places) = futures::join!(config, places);
+            // One that has nothing to tell of the others may still have the config.
+            let places =
+                places.and_then(|json| from_value::<AnnouncementsAnswer>(json).map_err(malformed));
+            let places = places.map_or_else(|_| Vec::new(), |answer| answer.announcements);
+            (
+                peer,
+                config.and_then(|json| from_value::<ConfigAnswer>(json).map_err(malformed)),
+                places,
+            )
+        }
     };
     let mut pending: FuturesUnordered<_> = invite.apis.keys().map(|peer| ask(*peer)).collect();
     let (mut answers, mut failures) = (BTreeMap::new(), BTreeMap::new());
+    let mut announcements = Vec::new();
     let begun = Instant::now();
     let mut limit = PATIENCE;
-    while let Ok(Some((peer, result))) =
+    while let Ok(Some((peer, config, places))) =
         timeout(limit.saturating_sub(begun.elapsed()), pending.next()).await
     {
-        match result.and_then(|json| {
-            serde_json::from_value::<ConfigAnswer>(json)
-                .map_err(|error| RequestError::Malformed(error.to_string()))
-        }) {
-            Ok(answer) => {
-                answers.insert(peer, answer);
-            }
-            Err(error) => {
-                failures.insert(peer, error);
-            }
+        announcements.extend(places.into_iter().take(MAX_GUARDIANS.into()));
+        match config {
+            Ok(answer) => drop(answers.insert(peer, answer)),
+            Err(error) => drop(failures.insert(peer, error)),
         }
-        if Membership::judge(invite, &answers).is_ok() {
+        if Membership::judge(invite, &answers, &announcements).is_ok() {
             limit = COURTESY;
         }
     }
     if answers.is_empty() {
         return Err(JoinError::NobodyAnswered(failures));
     }
-    Ok(Membership::judge(invite, &answers)?)
+    Ok(Membership::judge(invite, &answers, &announcements)?)
+}
+
+fn malformed(error: serde_json::Error) -> RequestError {
+    RequestError::Malformed(error.to_string())
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::{ApiRequest, Command, NotesString, Phase};
 
 mod fake;
+mod places;
 mod refused;
 mod world;
 

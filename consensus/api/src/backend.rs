@@ -2,7 +2,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use guildmint_core::{
-    api::{AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer},
+    api::{
+        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
+    },
     module::Query,
     TxId,
 };
@@ -39,6 +41,12 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// Which federation this is.
     async fn config(&self) -> ConfigAnswer;
+
+    /// Where guardians say that they are (SPEC NET-4).
+    ///
+    /// # Errors
+    /// If the guardian cannot say it now.
+    async fn announcements(&self) -> Result<AnnouncementsAnswer, Problem>;
 
     /// A read-only question to the module of this kind.
     ///

@@ -66,6 +66,12 @@ pub(crate) fn public<B: Backend>(backend: B) -> Server<B> {
             let answer = request.state().audit().await;
             Ok(answer.map_or_else(refusal, |audit| json(StatusCode::Ok, &audit)))
         });
+    server
+        .at("/v1/announcements")
+        .get(|request: Request<B>| async move {
+            let answer = request.state().announcements().await;
+            Ok(answer.map_or_else(refusal, |places| json(StatusCode::Ok, &places)))
+        });
     server.at("/v1/:kind/*path").get(|request| async {
         let answer = query::<B>(request).await;
         Ok(answer.unwrap_or_else(refusal))

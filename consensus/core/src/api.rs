@@ -10,7 +10,7 @@ use crate::{
     hash::FederationId,
     hash::TxId,
     module::Reject,
-    Audit, Certificate, Epoch, PeerId,
+    Announcement, Audit, Certificate, Epoch, PeerId,
 };
 
 /// Answer to `POST /v1/transactions` and `GET /v1/transactions/{txid}`.
@@ -54,6 +54,14 @@ pub struct ConfigAnswer {
     pub apis: BTreeMap<PeerId, String>,
 }
 
+/// Answer to `GET /v1/announcements`: where guardians say that they are. Each is signed by its guardian, so one answer from
+/// anybody suffices (SPEC NET-4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnnouncementsAnswer {
+    /// The newest announcement of each guardian that has made one.
+    pub announcements: Vec<Announcement>,
+}
+
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusAnswer {
@@ -69,8 +77,54 @@ pub struct StatusAnswer {
     pub pool: usize,
     /// Whether it can serve clients; if not, why.
     pub not_ready: Option<String>,
+    /// How far it has come, while it takes over what the others agreed on without it.
+    pub catching_up: Option<CatchUp>,
+    /// The versions of rules, by the kind of their module; `engine` for those of all.
+    pub versions: BTreeMap<String, VersionReport>,
     /// Why it has stopped for good, if it has.
     pub halted: Option<String>,
+}
+
+/// How far a guardian that was away has come (SPEC EPO-4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatchUp {
+    /// The epoch in which it is.
+    pub epoch: Epoch,
+    /// Epochs that it lacks, as far as f + 1 others vouch for them.
+    pub behind: u64,
+    /// Epochs that it has taken over since it began.
+    pub done: u64,
+    /// How long that took, in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+impl std::fmt::Display for CatchUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            epoch,
+            behind,
+            done,
+            ..
+        } = self;
+        write!(
+            f,
+            "catching up with the other guardians: it is in {epoch}, {behind} behind"
+        )?;
+        let rate = done.saturating_mul(1_000) / self.elapsed_ms.max(1);
+        match rate {
+            0 => Ok(()),
+            rate => write!(f, ", and takes over {rate} a second"),
+        }
+    }
+}
+
+/// The versions of one module's rules (SPEC GEN-4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionReport {
+    /// The one that counts.
+    pub agreed: u16,
+    /// The newest that each guardian's software is known to know, in the order of guardians.
+    pub known: Vec<u16>,
 }
 
 /// Answer to `GET /v1/audit`: the balance sheet after the last epoch (SPEC AUD-1).

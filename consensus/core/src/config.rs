@@ -122,7 +122,7 @@ impl GenesisConfig {
 pub struct InviteCode {
     /// The federation.
     pub federation: FederationId,
-    /// API URLs of some guardians, by default 2f + 1.
+    /// API URLs of some guardians, by default f + 1.
     pub apis: BTreeMap<PeerId, String>,
 }
 

@@ -4,6 +4,7 @@
 extern crate self as guildmint_core;
 
 mod amount;
+mod announcement;
 pub mod api;
 mod certificate;
 mod config;
@@ -21,6 +22,7 @@ pub mod text_code;
 mod transaction;
 
 pub use amount::{Amount, AmountError, ParseAmountError};
+pub use announcement::{AddressBook, Announcement, AnnouncementError, Place, PlaceError};
 pub use certificate::{Certificate, CertificateError, EpochResult};
 pub use config::{
     ConfigError, GenesisConfig, GuardianKeys, InviteCode, ModuleConfig, ParseInviteError,

@@ -45,3 +45,9 @@ pub const MAX_INVITE_CHARS: usize = 8 * 1024;
 
 /// Seconds that a client may wait for an answer in one request. A longer wait is cut to this.
 pub const MAX_WAIT_SECONDS: u64 = 60;
+
+/// Addresses in a guardian's announcement. One with more counts for nothing.
+pub const MAX_ADDRESSES: usize = 8;
+
+/// Characters of an announced address or URL. An announcement with a longer one counts for nothing.
+pub const MAX_ADDRESS_BYTES: usize = 256;

@@ -28,6 +28,8 @@ pub struct At {
     pub epoch: Epoch,
     /// The agreed clock, in blocks (SPEC GEN-8). All heights of time limits are this.
     pub height: u32,
+    /// The version of the module's rules that counts in this epoch (SPEC GEN-4).
+    pub version: u16,
 }
 
 /// What a module's server side is told about the federation it serves.
@@ -181,6 +183,11 @@ pub struct Query {
 pub trait ServerModule: Sized + Send + Sync + 'static {
     /// Which module this is; its name in configs and URLs.
     const KIND: &'static str;
+    /// The newest version of its rules that this software knows; 1 are those of the founding (SPEC GEN-4).
+    ///
+    /// ⚠ Software of two versions must make the same of every batch. So what is new counts only where [`At::version`] says so, and
+    /// items and votes of a new kind name their version below. What a new version forbids it forbids in `spend` and `accept`.
+    const VERSION: u16 = 1;
 
     /// Public parameters and keys, in the genesis config.
     type Config: Wire;
@@ -208,6 +215,21 @@ pub trait ServerModule: Sized + Send + Sync + 'static {
         config: Self::Config,
         secret: Self::Secret,
     ) -> Result<Self, BuildError>;
+
+    /// The first version in which there are inputs of this kind. Before it is agreed, nobody can read them.
+    fn input_version(_input: &Self::Input) -> u16 {
+        1
+    }
+
+    /// The same for an output.
+    fn output_version(_output: &Self::Output) -> u16 {
+        1
+    }
+
+    /// The same for a vote.
+    fn vote_version(_vote: &Self::Vote) -> u16 {
+        1
+    }
 
     /// Checks an input alone, cheaply, and names the key that must sign.
     ///

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::{module::Reject, ModuleId, Transaction, TxId};
 
-use crate::Federation;
+use crate::{Federation, Versions};
 
 /// A transaction whose structure, signatures and proofs hold. Only this module makes one.
 #[derive(Debug, Clone)]
@@ -37,12 +37,16 @@ impl Checked {
 }
 
 impl Federation {
-    /// Checks transactions alone and answers for each of them. Their proofs are verified as one batch; only if that fails is
+    /// Checks transactions alone, by the versions that count in an epoch, and answers for each of them. Their proofs are verified as one batch; only if that fails is
     /// the culprit looked for.
-    pub fn check_each(&self, transactions: Vec<Transaction>) -> Vec<Result<Checked, Reject>> {
+    pub fn check_each(
+        &self,
+        transactions: Vec<Transaction>,
+        versions: &Versions,
+    ) -> Vec<Result<Checked, Reject>> {
         let mut checked: Vec<Result<Checked, Reject>> = transactions
             .into_iter()
-            .map(|transaction| self.check_cheaply(transaction))
+            .map(|transaction| self.check_cheaply(transaction, versions))
             .collect();
         let good: Vec<&Checked> = checked.iter().flatten().collect();
         let mut hold = self.each_proof_holds(&good).into_iter();
@@ -76,10 +80,14 @@ impl Federation {
     ///
     /// # Errors
     /// What is wrong with the first bad one, as far as that is known without looking for it.
-    pub fn check_all(&self, transactions: Vec<Transaction>) -> Result<Vec<Checked>, Reject> {
+    pub fn check_all(
+        &self,
+        transactions: Vec<Transaction>,
+        versions: &Versions,
+    ) -> Result<Vec<Checked>, Reject> {
         let checked = transactions
             .into_iter()
-            .map(|transaction| self.check_cheaply(transaction))
+            .map(|transaction| self.check_cheaply(transaction, versions))
             .collect::<Result<Vec<_>, _>>()?;
         if self.proofs_hold(&checked.iter().collect::<Vec<_>>()) {
             Ok(checked)
@@ -100,10 +108,15 @@ impl Federation {
         transactions.into_iter().map(keys).collect()
     }
 
-    fn check_cheaply(&self, transaction: Transaction) -> Result<Checked, Reject> {
+    fn check_cheaply(
+        &self,
+        transaction: Transaction,
+        versions: &Versions,
+    ) -> Result<Checked, Reject> {
         transaction
             .check_structure()
             .map_err(|error| Reject::permanent("malformed", error))?;
+        self.check_versions(&transaction, versions)?;
         let keys = self.check_items(&transaction)?;
         let id = self.txid(&transaction);
         transaction
@@ -114,6 +127,31 @@ impl Federation {
             id,
             keys,
         })
+    }
+
+    /// ⚠ Whoever does not know a version cannot read what is new in it, and takes a contribution that has it as empty. So must all,
+    /// until it is agreed (SPEC GEN-4).
+    fn check_versions(&self, transaction: &Transaction, versions: &Versions) -> Result<(), Reject> {
+        let inputs = transaction.inputs.iter().map(|item| (item, true));
+        let outputs = transaction.outputs.iter().map(|item| (item, false));
+        for (item, is_input) in inputs.chain(outputs) {
+            let module = self.module(item.module)?;
+            let agreed = versions.of(item.module);
+            // One that knows nothing newer reads nothing newer.
+            if module.version() <= agreed {
+                continue;
+            }
+            let needed = match is_input {
+                true => module.input_version(&item.bytes),
+                false => module.output_version(&item.bytes),
+            };
+            if needed > agreed {
+                let kind = module.kind();
+                let message = format!("this is of version {needed} of the {kind} module, and guardians have agreed on {agreed} as yet");
+                return Err(Reject::retryable("version_not_agreed", message));
+            }
+        }
+        Ok(())
     }
 
     fn check_items(

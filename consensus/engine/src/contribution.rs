@@ -9,6 +9,8 @@ use guildmint_core::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::upgrade::Known;
+
 /// A guardian's contribution to one epoch (SPEC EPO-1).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Wire)]
 #[wire(version = 1, max_bytes = limits::MAX_CONTRIBUTION_BYTES)]
@@ -26,6 +28,8 @@ pub struct Statement {
     pub votes: BTreeMap<ModuleId, Vote>,
     /// The height of the chain's tip as the guardian sees it (SPEC GEN-8).
     pub tip_height: Option<u32>,
+    /// What the guardian's software knows, by module, where the agreed rows do not say so yet (SPEC GEN-4).
+    pub versions: BTreeMap<ModuleId, Known>,
 }
 
 /// A module's vote in that module's own encoding.

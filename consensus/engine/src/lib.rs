@@ -8,6 +8,7 @@ mod federation;
 pub mod node;
 mod process;
 pub mod rows;
+mod upgrade;
 
 pub use agreement::{Agreement, Message, Step};
 pub use check::Checked;
@@ -18,3 +19,4 @@ pub use contribution::{Contribution, EffectiveBatch, Payload, PayloadError, Stat
 pub use federation::{Federation, FederationError};
 pub use node::Node;
 pub use process::{Batch, EpochOutput, Stop};
+pub use upgrade::{Activation, Known, Outdated, Versions, ENGINE};

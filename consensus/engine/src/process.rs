@@ -11,7 +11,8 @@ use guildmint_core::{
 use crate::{
     contribution::{without_duplicates, EffectiveBatch, Statement},
     rows::{Accepted, AcceptedTransaction, Clock, Tip},
-    Checked, Federation,
+    upgrade::{version_at, FIRST},
+    Checked, Federation, Versions,
 };
 
 /// What was agreed, ready to be processed: who said what, and transactions that hold alone.
@@ -36,6 +37,8 @@ pub struct EpochOutput {
     pub result: EpochResult,
     /// For each transaction of the batch whether it was accepted.
     pub verdicts: BTreeMap<TxId, Result<(), Reject>>,
+    /// The versions that count from the next epoch on.
+    pub versions: Versions,
     /// What the outside world must be asked for.
     pub jobs: Vec<(ModuleId, Vec<u8>)>,
     /// Who misbehaved.
@@ -109,12 +112,15 @@ impl Federation {
         let at = At {
             epoch: batch.epoch,
             height: advance_clock(&mut ledger, self.quorum().max_faulty(), &statements),
+            version: FIRST,
         };
+        self.count_versions(&mut ledger, &mut statements, at.epoch, &mut faults);
         self.tally(&mut ledger, &mut statements, at, &mut faults);
         let (accepted, verdicts) =
             self.apply_all(&mut ledger, order(previous, &batch.transactions), at);
         let jobs = self.settle(&mut ledger, at);
         let audit = self.audit(&mut ledger);
+        let versions = self.versions(&mut ledger, batch.epoch.next());
         let agreed = ledger.finish().map_err(|obstacle| match obstacle {
             Obstacle::Missing(keys) => Stop::Missing(keys),
             Obstacle::Corrupt(key) => Stop::Corrupt(key),
@@ -136,6 +142,7 @@ impl Federation {
             effective,
             result,
             verdicts,
+            versions,
             jobs,
             faults,
             audit,
@@ -149,6 +156,7 @@ impl Federation {
         At {
             epoch,
             height: view.get(&Clock).unwrap_or(0),
+            version: FIRST,
         }
     }
 
@@ -191,6 +199,7 @@ impl Federation {
                 continue;
             }
             ledger.begin();
+            let at = for_module(ledger, id, at);
             let (mut counted, found) = module.tally(&mut self.view(ledger, id), &votes, at);
             faults.extend(found);
             if ledger.has_changed() {
@@ -253,6 +262,7 @@ impl Federation {
             })?;
         let mut income = Sum::default();
         for (input, key) in transaction.inputs.iter().zip(checked.keys()) {
+            let at = for_module(ledger, input.module, at);
             let spent = self.module(input.module)?.spend(
                 &mut self.view(ledger, input.module),
                 &input.bytes,
@@ -285,6 +295,7 @@ impl Federation {
         at: At,
     ) -> Result<guildmint_core::module::Charge, Reject> {
         let module = self.module(output.module)?;
+        let at = for_module(ledger, output.module, at);
         let mut view = self.view(ledger, output.module);
         module.accept(&mut view, &output.bytes, out_point, at)
     }
@@ -292,6 +303,7 @@ impl Federation {
     fn settle(&self, ledger: &mut Ledger<'_>, at: At) -> Vec<(ModuleId, Vec<u8>)> {
         let mut jobs = Vec::new();
         for (id, module) in self.modules() {
+            let at = for_module(ledger, id, at);
             let settled = module.settle(&mut self.view(ledger, id), at);
             jobs.extend(settled.into_iter().map(|job| (id, job)));
         }
@@ -330,6 +342,12 @@ impl Sum {
             ),
         ))
     }
+}
+
+/// The same moment as a module is told of it.
+fn for_module(ledger: &mut Ledger<'_>, module: ModuleId, at: At) -> At {
+    let version = version_at(ledger, module, at.epoch);
+    At { version, ..at }
 }
 
 /// Takes the stated tips into account; the clock is the (f + 1)-th highest of all guardians' latest, and never goes back

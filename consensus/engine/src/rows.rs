@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use guildmint_core::{
-    encoding::hex_bytes, Certificate, Epoch, EpochResult, IdentitySignature, PeerId, Row,
-    Transaction, TxId,
+    encoding::hex_bytes, Announcement, Certificate, Epoch, EpochResult, IdentitySignature,
+    ModuleId, PeerId, Row, Transaction, TxId,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::contribution::Statement;
+use crate::{
+    contribution::Statement,
+    upgrade::{Activation, Known},
+};
 
 /// Agreed: a transaction that was accepted.
 #[derive(Debug, Serialize, Deserialize, Row)]
@@ -33,6 +36,16 @@ pub struct Tip(pub PeerId);
 #[derive(Debug, Serialize, Deserialize, Row)]
 #[row(table = 2, value = u32, resident)]
 pub struct Clock;
+
+/// Agreed: what a guardian has said about the versions of a module's rules; none while it knows those of the founding alone.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 3, value = Known, resident)]
+pub struct Knows(pub ModuleId, pub PeerId);
+
+/// Agreed: the version of a module's rules; none while it is that of the founding.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 4, value = Activation, resident)]
+pub struct Agreed(pub ModuleId);
 
 /// Local: the result of the last committed epoch. One row.
 #[derive(Debug, Serialize, Deserialize, Row)]
@@ -91,3 +104,8 @@ pub struct Fenced;
 #[derive(Debug, Serialize, Deserialize, Row)]
 #[row(table = 4, value = Transaction, resident)]
 pub struct Pooled(pub TxId);
+
+/// Local: where a guardian said last that it is.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 6, value = Announcement, resident)]
+pub struct Announced(pub PeerId);

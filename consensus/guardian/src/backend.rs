@@ -1,6 +1,6 @@
 //! What the API asks of the guardian: put to the loop, and answered by it.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use async_std::{
     channel::{Receiver, Sender},
@@ -13,7 +13,10 @@ use futures::{
 };
 use guildmint_api::{Backend, Check, Overview};
 use guildmint_core::{
-    api::{AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
+    api::{
+        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
+        TransactionStatus,
+    },
     module::Query,
     PeerId, Quorum, TxId,
 };
@@ -165,6 +168,8 @@ impl Backend for Handle {
             height: 0,
             pool: 0,
             not_ready: None,
+            catching_up: None,
+            versions: BTreeMap::new(),
             halted: None,
         };
         StatusAnswer {
@@ -176,6 +181,14 @@ impl Backend for Handle {
     async fn config(&self) -> ConfigAnswer {
         self.0.metrics.request("config");
         self.0.config.clone()
+    }
+
+    async fn announcements(&self) -> Result<AnnouncementsAnswer, Problem> {
+        self.0.metrics.request("announcements");
+        match self.ask(Request::Announcements).await? {
+            Reply::Announcements(announcements) => Ok(announcements),
+            _ => Err(mixed_up()),
+        }
     }
 
     async fn query(&self, kind: String, query: Query) -> Result<Json, Problem> {

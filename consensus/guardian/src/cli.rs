@@ -84,6 +84,15 @@ pub struct Options {
     /// Where to listen for other guardians.
     #[structopt(long, value_name = "multiaddress")]
     pub p2p_listen: Option<String>,
+    /// Where clients reach it, if it has moved since the federation was founded.
+    #[structopt(long, value_name = "url")]
+    pub api_url: Option<String>,
+    /// Where other guardians reach it, in the same case.
+    #[structopt(long, value_name = "multiaddress")]
+    pub p2p_address: Option<String>,
+    /// Versions to go on to without guardians that do not know them, such as mint=2. Takes effect if t operators say so.
+    #[structopt(long, value_name = "kind=version")]
+    pub insist: Option<String>,
     /// Electrum servers, with commas between.
     #[structopt(long, value_name = "urls")]
     pub electrum: Option<String>,
@@ -132,6 +141,9 @@ impl Options {
             (Key::API_LISTEN, self.api_listen),
             (Key::ADMIN_LISTEN, self.admin_listen),
             (Key::P2P_LISTEN, self.p2p_listen),
+            (Key::API_URL, self.api_url),
+            (Key::P2P_ADDRESS, self.p2p_address),
+            (Key::INSIST, self.insist),
             (Key::ELECTRUM, self.electrum),
             (Key::LOG_FORMAT, self.log_format),
             (Key::LOG, self.log),

@@ -13,7 +13,6 @@ use std::{
 };
 
 use guildmint_core::{GenesisConfig, PeerId};
-use serde::Serialize;
 use serde_json::{json, Value as Json};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -26,6 +25,11 @@ use crate::{
     },
     secrets::{self, Secrets, SecretsError},
 };
+
+mod parse;
+mod source;
+
+pub use source::Source;
 
 /// Environment variables start with this.
 pub const ENVIRONMENT_PREFIX: &str = "GUILDMINT_";
@@ -75,11 +79,29 @@ impl Key {
         default: Some("/ip4/0.0.0.0/tcp/8173"),
         expected: "a multiaddress, such as /ip4/0.0.0.0/tcp/8173",
     };
+    /// Where clients reach it.
+    pub const API_URL: Self = Self {
+        name: "api_url",
+        default: None,
+        expected: "the URL at which clients reach this guardian, such as https://mint.example",
+    };
+    /// Where other guardians reach it.
+    pub const P2P_ADDRESS: Self = Self {
+        name: "p2p_address",
+        default: None,
+        expected: "the multiaddress at which other guardians reach it, such as /dns4/mint.example/tcp/8173",
+    };
     /// Electrum servers.
     pub const ELECTRUM: Self = Self {
         name: "electrum",
         default: None,
         expected: "the Electrum server that you run, such as tcp://127.0.0.1:50001 or ssl://electrum.example.org:50002; several with commas between",
+    };
+    /// Versions to go on to without guardians that do not know them.
+    pub const INSIST: Self = Self {
+        name: "insist",
+        default: None,
+        expected: "kinds of modules and versions that you want without guardians who do not know them, such as mint=2",
     };
     /// How logs look.
     pub const LOG_FORMAT: Self = Self {
@@ -118,31 +140,6 @@ impl Key {
     #[must_use]
     pub fn variable(&self) -> String {
         format!("{ENVIRONMENT_PREFIX}{}", self.name.to_uppercase())
-    }
-}
-
-/// Where a value came from, the strongest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// The command line.
-    Flag,
-    /// An environment variable.
-    Environment,
-    /// `local.toml`.
-    File,
-    /// Nobody said otherwise.
-    Default,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flag => "the command line",
-            Self::Environment => "the environment",
-            Self::File => LOCAL_FILE,
-            Self::Default => "the defaults",
-        })
     }
 }
 
@@ -190,6 +187,9 @@ impl Sources {
             Key::API_LISTEN => file.api_listen.clone(),
             Key::ADMIN_LISTEN => file.admin_listen.clone(),
             Key::P2P_LISTEN => file.p2p_listen.clone(),
+            Key::API_URL => file.api_url.clone(),
+            Key::P2P_ADDRESS => file.p2p_address.clone(),
+            Key::INSIST => file.insist.clone(),
             Key::ELECTRUM => match file.electrum.as_deref() {
                 None | Some([]) => None,
                 Some(urls) => Some(urls.join(",")),
@@ -200,6 +200,21 @@ impl Sources {
             Key::ADMIN_HOSTS => file.admin_hosts.as_ref().map(|hosts| hosts.join(",")),
             Key::OPEN_METRICS => file.open_metrics.map(|open| open.to_string()),
             _ => None,
+        }
+    }
+
+    /// A setting that need not be there, read by `parse`.
+    ///
+    /// # Errors
+    /// If `parse` makes nothing of it.
+    pub fn find<T>(
+        &self,
+        key: Key,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        match self.text(key) {
+            None => Ok(None),
+            Some(_) => self.get(key, parse).map(Some),
         }
     }
 
@@ -235,6 +250,12 @@ pub struct Settings {
     pub admin_listen: SocketAddr,
     /// Where it listens for other guardians.
     pub p2p_listen: Vec<String>,
+    /// Where clients reach it, if that is not what `consensus.toml` says.
+    pub api_url: Option<String>,
+    /// Where other guardians reach it, if that is not what `consensus.toml` says.
+    pub p2p_address: Option<Vec<String>>,
+    /// Versions of modules' rules, by kind, that it wants though not all guardians know them.
+    pub insist: BTreeMap<String, u16>,
     /// The Electrum servers that it asks; none if the federation has no wallet.
     pub electrum: Vec<String>,
     /// How logs look.
@@ -248,10 +269,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    const KEYS: [Key; 9] = [
+    const KEYS: [Key; 12] = [
         Key::API_LISTEN,
         Key::ADMIN_LISTEN,
         Key::P2P_LISTEN,
+        Key::API_URL,
+        Key::P2P_ADDRESS,
+        Key::INSIST,
         Key::ELECTRUM,
         Key::LOG_FORMAT,
         Key::LOG,
@@ -265,17 +289,20 @@ impl Settings {
     /// # Errors
     /// Names the first that is missing or wrong.
     pub fn resolve(sources: &Sources) -> Result<Self, ConfigError> {
-        let electrum = match sources.text(Key::ELECTRUM) {
-            None => Vec::new(),
-            Some(_) => sources.get(Key::ELECTRUM, |urls| list(urls, is_electrum_url))?,
-        };
         Ok(Self {
             api_listen: sources.get(Key::API_LISTEN, |address| address.parse().ok())?,
             admin_listen: sources.get(Key::ADMIN_LISTEN, |address| address.parse().ok())?,
             p2p_listen: sources.get(Key::P2P_LISTEN, |addresses| {
-                list(addresses, |address| address.starts_with('/'))
+                parse::list(addresses, |address| address.starts_with('/'))
             })?,
-            electrum,
+            api_url: sources.find(Key::API_URL, parse::api_url)?,
+            p2p_address: sources.find(Key::P2P_ADDRESS, parse::p2p_addresses)?,
+            insist: sources
+                .find(Key::INSIST, parse::versions)?
+                .unwrap_or_default(),
+            electrum: sources
+                .find(Key::ELECTRUM, parse::electrum_urls)?
+                .unwrap_or_default(),
             log_format: sources.get(Key::LOG_FORMAT, |format| match format {
                 "text" => Some(LogFormat::Text),
                 "json" => Some(LogFormat::Json),
@@ -302,21 +329,6 @@ impl Settings {
         });
         Json::Object(explained.collect())
     }
-}
-
-fn list(text: &str, is_valid: impl Fn(&str) -> bool) -> Option<Vec<String>> {
-    let items = text.split(',').map(str::trim);
-    items
-        .map(|item| is_valid(item).then(|| item.to_owned()))
-        .collect()
-}
-
-fn is_electrum_url(url: &str) -> bool {
-    let address = url
-        .strip_prefix("tcp://")
-        .or_else(|| url.strip_prefix("ssl://"));
-    let host_and_port = address.and_then(|address| address.rsplit_once(':'));
-    host_and_port.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 /// A guardian, ready to run.

@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
     pin::pin,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use async_std::{
@@ -83,6 +83,9 @@ pub enum RunError {
     /// The wallet's config does not decode.
     #[error("the wallet's config cannot be read: {0}")]
     Wallet(DecodeError),
+    /// A version that is to be gone on to is unknown.
+    #[error("`insist` names version {1} of {0}, which this software does not know, or the federation has no such module; install software that knows it, or change the setting")]
+    Insist(String, u16),
     /// The URL of an Electrum server is none.
     #[error(transparent)]
     Electrum(#[from] UrlError),
@@ -166,16 +169,25 @@ impl Guardian {
             store,
             resident,
             network: network.clone(),
+            configured: config.p2p_addresses(),
             worlds,
             metrics,
             inputs: (inputs.clone(), queue),
             federation: Arc::clone(&federation),
         })?;
-        task::spawn(listen(events, inputs));
+        task::spawn(listen(events, inputs.clone()));
         tracing::info!(
             federation = %federation.id(), guardian = config.me.0,
             api = %api.address(), admin = %admin.address(), p2p = ?network.listen_addresses(), "running"
         );
+        let located = Event::Located {
+            place: config.place(),
+            unix_ms: unix_ms(),
+        };
+        // There is room in an empty queue.
+        for event in [located].into_iter().chain(insisted(&config, &federation)?) {
+            let _ = inputs.send(Input::Event(event)).await;
+        }
         Ok(Self {
             api,
             admin,
@@ -273,6 +285,28 @@ fn network_config(config: &Config) -> NetworkConfig {
             .collect(),
         listen: config.settings.p2p_listen.clone(),
     }
+}
+
+/// The versions that the operator wants though not all guardians know them.
+fn insisted(config: &Config, federation: &Federation) -> Result<Vec<Event>, RunError> {
+    let insist = |(kind, version): (&String, &u16)| {
+        let known = federation.known_version(kind);
+        let (module, newest) = known.ok_or_else(|| RunError::Insist(kind.clone(), *version))?;
+        if *version > newest {
+            return Err(RunError::Insist(kind.clone(), *version));
+        }
+        let version = *version;
+        Ok(Event::Insist { module, version })
+    };
+    config.settings.insist.iter().map(insist).collect()
+}
+
+/// The time of the day. Before 1970 it is 1970.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 fn config_answer(config: &Config) -> ConfigAnswer {

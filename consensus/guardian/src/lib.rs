@@ -24,6 +24,8 @@ mod metrics;
 #[cfg(feature = "daemon")]
 mod overview;
 #[cfg(feature = "daemon")]
+mod place;
+#[cfg(feature = "daemon")]
 mod readable;
 #[cfg(feature = "daemon")]
 mod running;

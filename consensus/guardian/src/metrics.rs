@@ -56,6 +56,7 @@ pub(crate) struct Metrics {
     epochs: Gauge,
     pool: Gauge,
     height: Gauge,
+    behind: Gauge,
     accepted: Counter,
     submissions: Family<OfAnswer, Counter>,
     faults: Family<OfGuardian, Counter>,
@@ -82,6 +83,7 @@ impl Default for Metrics {
             epochs: Gauge::default(),
             pool: Gauge::default(),
             height: Gauge::default(),
+            behind: Gauge::default(),
             accepted: Counter::default(),
             submissions: Family::default(),
             faults: Family::default(),
@@ -118,6 +120,9 @@ impl Metrics {
         r.register("pool_transactions", help, self.pool.clone());
         let help = "The agreed clock, in blocks";
         r.register("agreed_height", help, self.height.clone());
+        let help =
+            "Epochs that the others have committed and this guardian has not, while it catches up";
+        r.register("epochs_behind", help, self.behind.clone());
         let help = "What the federation owns, by module";
         r.register("assets_msat", help, self.assets.clone());
         let help = "What the federation owes, by module";
@@ -229,6 +234,8 @@ impl Metrics {
             self.epochs.set(gauge(epochs));
             self.pool.set(gauge(status.pool as u64));
             self.height.set(status.height.into());
+            let behind = status.catching_up.map_or(0, |progress| progress.behind);
+            self.behind.set(gauge(behind));
         }
         for (module, audit) in audit.into_iter().flat_map(|audit| &audit.modules) {
             let label = OfModule {

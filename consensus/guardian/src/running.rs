@@ -1,12 +1,12 @@
 //! A node with everything around it that is not a listener: its loop, its database, its checkers.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use async_std::{
     channel::{bounded, unbounded, Receiver, Sender},
     task::{self, JoinHandle},
 };
-use guildmint_core::{ledger::Memory, IdentityKey};
+use guildmint_core::{ledger::Memory, IdentityKey, PeerId};
 use guildmint_engine::{Coin, Federation, Node};
 use guildmint_net_p2p::{Channel, Network};
 use guildmint_store::{Store, StoreError};
@@ -31,6 +31,8 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) resident: Memory,
     pub(crate) network: Network,
+    /// Where the others are, unless they say otherwise.
+    pub(crate) configured: BTreeMap<PeerId, Vec<String>>,
     pub(crate) worlds: Worlds,
     pub(crate) metrics: Arc<Metrics>,
     /// Both ends of the queue of what comes into the loop.
@@ -75,6 +77,7 @@ impl Running {
             checkers: checkers::start(&parts.federation, &inputs)?,
             gossip: start_gossip(parts.network.clone()),
             network: parts.network,
+            configured: parts.configured,
             worlds: parts.worlds,
         };
         let shell = Shell::new(node, began, queue, hands, metrics);

@@ -9,6 +9,7 @@ use std::{
 use async_std::{
     channel::{Receiver, Sender},
     future::timeout,
+    task,
 };
 use futures::channel::oneshot;
 use guildmint_core::{module::Fault, PeerId};
@@ -48,6 +49,8 @@ pub(crate) struct Hands {
     pub(crate) checkers: Sender<Check>,
     pub(crate) network: Network,
     pub(crate) gossip: Sender<(Channel, Vec<u8>)>,
+    /// Where the config says that the others are.
+    pub(crate) configured: BTreeMap<PeerId, Vec<String>>,
     pub(crate) worlds: Worlds,
 }
 
@@ -176,6 +179,7 @@ impl Shell {
                     let _ = self.hands.checkers.try_send((ticket, job));
                 }
                 Action::Work { module, job } => self.hands.worlds.work(module, job),
+                Action::Locate { peer, p2p } => self.locate(peer, p2p),
                 Action::WakeAt { at_ms } => self.wake_at_ms = Some(at_ms),
                 Action::Report(fault) => self.report(&fault),
                 Action::Halt { why } => {
@@ -194,11 +198,32 @@ impl Shell {
         let channel = match topic {
             Topic::Contributions => Channel::Contributions,
             Topic::Certificates => Channel::Certificates,
+            Topic::Announcements => Channel::Announcements,
         };
         // Whatever is dropped here is asked for again by those who lack it.
         if self.hands.gossip.try_send((channel, bytes)).is_err() {
             tracing::warn!(?topic, "the network is behind; a broadcast was dropped");
         }
+    }
+
+    /// Has the network look for a peer where it says that it is, and where the config does.
+    fn locate(&self, peer: PeerId, mut addresses: Vec<String>) {
+        let configured = self.hands.configured.get(&peer).into_iter().flatten();
+        addresses.extend(configured.cloned());
+        addresses.sort();
+        addresses.dedup();
+        tracing::info!(
+            guardian = peer.0,
+            ?addresses,
+            "looking for a guardian here too"
+        );
+        let network = self.hands.network.clone();
+        // The network may make its callers wait.
+        task::spawn(async move {
+            if let Err(error) = network.update_addresses(peer, addresses).await {
+                tracing::warn!(guardian = peer.0, %error, "its announcement is of no use");
+            }
+        });
     }
 
     fn report(&mut self, fault: &Fault) {

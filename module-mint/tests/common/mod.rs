@@ -23,6 +23,7 @@ const LOCAL: Scope = Scope::module(Space::Local, MODULE);
 const AT: At = At {
     epoch: Epoch(1),
     height: 100,
+    version: 1,
 };
 
 /// Denominations that the test federation has.

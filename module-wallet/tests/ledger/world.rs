@@ -221,6 +221,7 @@ impl World {
         let at = At {
             epoch: Epoch(self.epoch),
             height: self.chain.tip().height,
+            version: 1,
         };
         self.epoch += 1;
         let mut results = Vec::new();

@@ -202,6 +202,7 @@ pub fn count(vote: &[u8]) -> bool {
     let at = At {
         epoch: Epoch(0),
         height: 0,
+        version: 1,
     };
     let (counted, _) = module(WALLET).tally(&mut view, &[(PeerId(1), vote)], at);
     module(WALLET).settle(&mut view, at);

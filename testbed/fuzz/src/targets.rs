@@ -28,6 +28,7 @@ macro_rules! targets {
 
 targets! {
     amount
+    announcement
     api
     certificate
     contribution

@@ -88,14 +88,21 @@ struct Counted(PeerId);
 #[row(table = 4, value = u32, resident)]
 struct Sighted;
 
-/// The module.
-pub struct PlayMoney {
+/// What makes an output one of a kind that only the second version knows: it begins its padding.
+pub const SECOND_KIND: &[u8] = b"of the second version";
+
+/// The module of today.
+pub type PlayMoney = PlayRules<1>;
+
+/// The module, as software of a version of its rules knows it. The second has outputs of one more kind.
+pub struct PlayRules<const VERSION: u16> {
     federation: Federation,
     config: PlayConfig,
 }
 
-impl ServerModule for PlayMoney {
+impl<const VERSION: u16> ServerModule for PlayRules<VERSION> {
     const KIND: &'static str = "play";
+    const VERSION: u16 = VERSION;
     type Config = PlayConfig;
     type Secret = Nothing;
     type Input = Mint;
@@ -121,8 +128,19 @@ impl ServerModule for PlayMoney {
         inputs.iter().all(|input| input.honest)
     }
 
-    fn check_output(&self, _output: &Burn) -> Result<(), Reject> {
-        Ok(())
+    fn output_version(output: &Burn) -> u16 {
+        1 + u16::from(output.padding.starts_with(SECOND_KIND))
+    }
+
+    /// Software of the first version cannot read what it does not know.
+    fn check_output(&self, output: &Burn) -> Result<(), Reject> {
+        match Self::output_version(output) <= VERSION {
+            true => Ok(()),
+            false => Err(Reject::permanent(
+                "undecodable",
+                "an output that cannot be read",
+            )),
+        }
     }
 
     fn input_rows(&self, scope: Scope, input: &Mint) -> Vec<guildmint_core::ledger::Key> {

@@ -122,8 +122,9 @@ impl Sequencer {
     /// What each guardian would answer to a client that submits this now. Nothing is changed.
     #[must_use]
     pub fn verdicts(&self, transaction: &Transaction) -> Vec<Result<(), Reject>> {
-        let verdict =
-            |guardian: &Guardian| guardian.dry_run(&guardian.check(transaction)?, self.epoch);
+        let verdict = |guardian: &Guardian| {
+            guardian.dry_run(&guardian.check(transaction, self.epoch)?, self.epoch)
+        };
         self.guardians.iter().map(verdict).collect()
     }
 
@@ -132,7 +133,7 @@ impl Sequencer {
     /// # Errors
     /// Why not.
     pub fn submit(&mut self, transaction: &Transaction) -> Result<TxId, Reject> {
-        let checked = self.guardians[0].check(transaction)?;
+        let checked = self.guardians[0].check(transaction, self.epoch)?;
         self.guardians[0].dry_run(&checked, self.epoch)?;
         Ok(self.put_in_pool(checked))
     }
@@ -143,7 +144,7 @@ impl Sequencer {
     /// # Errors
     /// If it does not hold alone.
     pub fn force(&mut self, transaction: &Transaction) -> Result<TxId, Reject> {
-        let checked = self.guardians[0].check(transaction)?;
+        let checked = self.guardians[0].check(transaction, self.epoch)?;
         Ok(self.put_in_pool(checked))
     }
 

@@ -7,9 +7,11 @@ mod guardian;
 mod look;
 mod net;
 mod outside;
+mod places;
 pub mod runs;
 mod script;
 mod setup;
+mod upgrade;
 mod users;
 mod world;
 

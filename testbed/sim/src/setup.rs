@@ -10,7 +10,7 @@ use guildmint_core::{
 use guildmint_engine::{deal_coin, Coin, Federation};
 use guildmint_kit::{
     chain::FakeChain,
-    play::{self, Nothing, PlayConfig, PlayMoney},
+    play::{self, Nothing, PlayConfig, PlayMoney, PlayRules},
 };
 use guildmint_mint::{Denomination, Mint};
 use guildmint_wallet::{server::Wallet, Block};
@@ -77,6 +77,21 @@ pub(crate) struct Dealt {
     pub(crate) federation: Arc<Federation>,
     pub(crate) coin: Coin,
     pub(crate) identity: IdentityKey,
+}
+
+/// The rules of a federation of play money as software with its second version knows them.
+#[allow(clippy::expect_used)]
+pub(crate) fn upgraded(setup: &Setup, chain: &FakeChain, me: PeerId) -> Arc<Federation> {
+    assert!(!setup.money, "mint and wallet are dealt once");
+    let quorum = Quorum::new(setup.guardians).expect("a size that federations have");
+    let genesis = deal(setup, chain)
+        .swap_remove(0)
+        .federation
+        .genesis()
+        .clone();
+    let secrets = &Modules::deal(setup, quorum, chain).secrets[usize::from(me.0)];
+    let registry = Registry::default().with::<PlayRules<2>>();
+    Arc::new(Federation::new(genesis, me, &registry, secrets).expect("consistent"))
 }
 
 /// Deals a federation. The keys depend on the number of guardians alone.

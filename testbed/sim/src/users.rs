@@ -84,6 +84,7 @@ impl World {
         let membership = Membership {
             genesis: self.genesis().encode(),
             apis: self.peers().into_iter().map(api).collect(),
+            announcements: Vec::new(),
         };
         let mut disk = Memory::default();
         disk.apply(join(&membership));
@@ -340,7 +341,7 @@ impl World {
             Action::Reply { ticket, result } => {
                 self.users[user.0].replies.insert(ticket.0, result);
             }
-            Action::Progress { .. } => {}
+            Action::Progress { .. } | Action::UseAddresses { .. } => {}
         }
     }
 
@@ -367,6 +368,7 @@ impl World {
                 wait_ms: wait_seconds * 1_000,
             },
             ApiRequest::Status => Request::Status,
+            ApiRequest::Announcements => Request::Announcements,
             ApiRequest::Audit => Request::Audit,
             ApiRequest::Config => return,
             ApiRequest::Module {
@@ -397,6 +399,7 @@ impl World {
             node::Reply::Transaction(answer) => json(serde_json::to_value(answer)),
             node::Reply::Audit(answer) => json(serde_json::to_value(answer)),
             node::Reply::Status(answer) => json(serde_json::to_value(answer)),
+            node::Reply::Announcements(answer) => json(serde_json::to_value(answer)),
             node::Reply::Query(answer) => Ok(answer),
             node::Reply::Problem(problem) => Err(RequestError::Problem(problem)),
         };

@@ -416,7 +416,7 @@ impl World {
                 }
             }
             Action::Check { ticket, job } => {
-                if let CheckJob::Each(transactions) | CheckJob::All(transactions) = &job {
+                if let CheckJob::Each(transactions, _) | CheckJob::All(transactions, _) = &job {
                     self.transactions_checked += transactions.len();
                 }
                 let result = self.guardians[usize::from(peer.0)].federation.check(job);
@@ -437,7 +437,7 @@ impl World {
             }
             Action::Work { module, job } => self.work(peer, module, &job),
             // The checks find it.
-            Action::Halt { .. } => {}
+            Action::Halt { .. } | Action::Locate { .. } => {}
         }
     }
 

@@ -2,10 +2,14 @@
 //!
 //! In every world it is checked that no guardian ever says two things in one place, and none speaks before it contributes.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
-use guildmint_core::{Epoch, PeerId};
-use guildmint_sim::{Faults, Setup, World};
+use std::collections::BTreeMap;
+
+use guildmint_core::{module::Query, Epoch, PeerId, Wire as _};
+use guildmint_engine::node::{Reply, Request};
+use guildmint_sim::{play_money, Faults, Setup, World};
+use serde_json::json;
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -82,6 +86,20 @@ fn a_guardian_that_loses_its_disk_contradicts_nobody_on_a_bad_network() {
         world.stop(FORGETFUL);
         world.wipe(FORGETFUL);
         world.run(1_000 + seed);
+        world.start(FORGETFUL);
+        goes_on(&mut world, seed);
+    }
+}
+
+/// The proof may come when its first words wait for a slow disk.
+#[test]
+fn what_waits_for_the_disk_when_the_proof_comes_is_not_said() {
+    for seed in 0..200 {
+        let faults = Faults::default().with_slow_disk(FORGETFUL, 60);
+        let mut world = world_in_an_epoch(seed, faults);
+        world.stop(FORGETFUL);
+        world.wipe(FORGETFUL);
+        world.run(20 + seed);
         world.start(FORGETFUL);
         goes_on(&mut world, seed);
     }
@@ -176,4 +194,55 @@ fn a_liar_cannot_keep_a_guardian_from_catching_up() {
         world.run_until_settled(5 * MINUTE_MS);
         assert_eq!(world.accepted(), 40, "seed {seed}");
     }
+}
+
+/// Its database is that of the first day, and says so for none to hear.
+#[test]
+fn who_catches_up_answers_nothing_from_the_past() {
+    let mut world = World::new(Setup::guardians(4), 29);
+    for name in 0..100 {
+        world.submit_play(name, 1_000);
+        world.run(500);
+    }
+    world.run_until_settled(MINUTE_MS);
+    world.stop(FORGETFUL);
+    world.wipe(FORGETFUL);
+    world.run(1_000);
+    world.start(FORGETFUL);
+    let query = Request::Query {
+        kind: "play".into(),
+        query: Query {
+            path: "minted/0".into(),
+            parameters: BTreeMap::new(),
+        },
+    };
+    let submit = Request::Submit(play_money(0, 1_000).encode());
+    let (mut refused, mut reports) = (0, Vec::new());
+    while world.committed()[0] != world.committed()[1] {
+        for request in [&query, &submit] {
+            match &world.question(&[FORGETFUL], request)[0] {
+                Reply::Problem(problem) if problem.code == "not_ready" => refused += 1,
+                Reply::Query(minted) => assert_eq!(*minted, json!(true)),
+                Reply::Transaction(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        if let Reply::Status(status) = &world.question(&[FORGETFUL], &Request::Status)[0] {
+            reports.extend(status.catching_up);
+        }
+    }
+    assert!(refused > 4, "{refused}");
+    let (first, last) = (reports[0], reports[reports.len() - 1]);
+    assert!(
+        first.behind > 50 && last.behind < first.behind,
+        "{first:?} {last:?}"
+    );
+    assert!(
+        last.done > 0 && last.to_string().contains("a second"),
+        "{last}"
+    );
+    assert_eq!(
+        world.question(&[FORGETFUL], &query),
+        [Reply::Query(json!(true))]
+    );
 }

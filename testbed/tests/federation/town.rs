@@ -9,10 +9,12 @@ use guildmint_testbed::{
     faucet::Faucet,
     federation::Guardian,
     network::{stop_all, Network, Options, Tools},
+    ports::Ports,
     process::Lifetime,
     programs::{Build, Programs},
     rpc::Rpc,
     servers::Servers,
+    state::State,
     stop::Stop,
     wallet::Wallet,
 };
@@ -110,6 +112,37 @@ impl Town {
         self.wait("quorum of guardians", || {
             self.guardians().iter().all(Guardian::is_ready)
         });
+    }
+
+    /// A guardian goes on elsewhere. Nobody is told but itself.
+    pub fn move_guardian(&self, index: usize) {
+        let name = self.guardians()[index].spec.name.clone();
+        self.order(&name, Order::Stop);
+        let mut ports = Ports::new(&Cache::from_env().unwrap());
+        let program = &self.programs.guardian;
+        let mut new = Guardian::plan(self.directory(), program, index, &mut ports).unwrap();
+        let listen = |url: &str| url.trim_start_matches("http://").to_owned();
+        let settings = [
+            ("API_LISTEN", listen(&new.api_url)),
+            ("API_URL", new.api_url.clone()),
+            ("ADMIN_LISTEN", listen(&new.admin_url)),
+            ("P2P_LISTEN", new.p2p_address.clone()),
+            ("P2P_ADDRESS", new.p2p_address.clone()),
+        ];
+        let settings = settings.map(|(name, value)| (format!("GUILDMINT_{name}"), value));
+        new.spec.env.extend(settings);
+        State::update(self.directory(), |state| state.guardians[index] = new).unwrap();
+        self.order(&name, Order::Start);
+    }
+
+    /// One more user, who joins by the invite code of the first day.
+    pub fn newcomer(&self, name: &str) -> Wallet {
+        let folder = self._folder.path();
+        let wallet = Wallet::new(&self.programs.wallet, folder, name, &Stop::default()).unwrap();
+        let invite = self.network.state().unwrap().federation.unwrap().invite;
+        wallet.run(&["init"]).unwrap();
+        wallet.run(&["join", &invite]).unwrap();
+        wallet
     }
 
     /// bitcoind and electrs lose power, and are back afterwards.

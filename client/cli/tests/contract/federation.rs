@@ -60,6 +60,7 @@ pub fn membership(apis: &[String]) -> Membership {
     Membership {
         genesis: genesis().encode(),
         apis: by_peer(apis),
+        announcements: Vec::new(),
     }
 }
 

@@ -10,8 +10,8 @@ use guildmint_core::{
     api::{AuditAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
     ledger::{Ledger, Scope, Space},
     module::{At, Federation as Told, Later, Query, Reject, ServerModule},
-    Epoch, GuardianKeys, IdentityPublicKey, Item, ModuleConfig, OutPoint, Quorum, SessionId,
-    Transaction, Wire,
+    Epoch, GuardianKeys, IdentityKey, Item, ModuleConfig, OutPoint, Quorum, SessionId, Transaction,
+    Wire,
 };
 use guildmint_core::{GenesisConfig, ModuleId};
 use guildmint_mint::{dealer::deal, Denomination, Mint, MintInput, MintOutput};
@@ -26,6 +26,7 @@ pub const WALLET: ModuleId = ModuleId(2);
 const AT: At = At {
     epoch: Epoch(1),
     height: 100,
+    version: 1,
 };
 /// What a peg-out costs.
 pub const FEE_SAT: u64 = 321;
@@ -63,6 +64,8 @@ pub struct Fake {
     pub buried: bool,
     /// Whether peg-outs are on the network.
     pub signs: bool,
+    /// What all guardians know of where they are.
+    pub announcements: Vec<guildmint_core::Announcement>,
     mints: Arc<Vec<Mint>>,
     rows: Memory,
     accepted: BTreeMap<TxId, Transaction>,
@@ -89,6 +92,15 @@ fn dealt(fee_msat: u64) -> Dealt {
         .clone()
 }
 
+/// The key of a guardian, of four.
+pub fn identity(peer: PeerId) -> IdentityKey {
+    let mut keys: Vec<_> = (1..=4)
+        .map(|seed| IdentityKey::from_seed(&[seed; 32]))
+        .collect();
+    keys.sort_by_key(IdentityKey::public);
+    keys.swap_remove(peer.0.into())
+}
+
 fn deal_all(fee_msat: u64) -> Dealt {
     let mut rng = ChaCha20Rng::seed_from_u64(9);
     let quorum = Quorum::new(4).unwrap();
@@ -107,7 +119,7 @@ fn deal_all(fee_msat: u64) -> Dealt {
     };
     let keys = |peer: PeerId| GuardianKeys {
         name: peer.to_string(),
-        identity: IdentityPublicKey([peer.0 as u8 + 1; 32]),
+        identity: identity(peer).public(),
     };
     let genesis = GenesisConfig {
         name: "test".into(),
@@ -146,6 +158,7 @@ impl Fake {
             unknown_blocks: BTreeSet::new(),
             buried: true,
             signs: true,
+            announcements: Vec::new(),
             rows: Memory::default(),
             accepted: BTreeMap::new(),
             heard: BTreeSet::new(),
@@ -159,6 +172,7 @@ impl Fake {
         Membership {
             genesis: self.genesis.encode(),
             apis: BTreeMap::new(),
+            announcements: Vec::new(),
         }
     }
 
@@ -214,6 +228,7 @@ impl Fake {
                 "fee_rate_sat_per_kvb": 1000,
                 "module_fee": 0,
             })),
+            ApiRequest::Announcements => Ok(json!({ "announcements": self.announcements })),
             ApiRequest::Status => Ok(status_of(peer)),
             ApiRequest::Audit => Ok(json!(AuditAnswer {
                 epoch: None,
@@ -403,6 +418,8 @@ fn status_of(peer: PeerId) -> Json {
         height: 100,
         pool: 0,
         not_ready: None,
+        catching_up: None,
+        versions: BTreeMap::new(),
         halted: None,
     })
 }

@@ -44,6 +44,8 @@ pub struct User {
     last_ticket: u64,
     pub replies: BTreeMap<Ticket, Result<Reply, ClientError>>,
     pub asked: Vec<(PeerId, ApiRequest)>,
+    /// Where it was last told that guardians are.
+    pub apis: BTreeMap<PeerId, String>,
     queue: BTreeMap<(Millis, u64), Delivery>,
     wake: Option<Millis>,
     sequence: u64,
@@ -233,6 +235,7 @@ impl World {
             Action::Reply { ticket, result } => {
                 one.replies.insert(ticket, result);
             }
+            Action::UseAddresses { apis } => one.apis = apis,
             Action::Progress { .. } => {}
         }
         true
@@ -287,6 +290,7 @@ impl User {
             last_ticket: 0,
             replies: BTreeMap::new(),
             asked: Vec::new(),
+            apis: BTreeMap::new(),
             queue: BTreeMap::new(),
             wake: None,
             sequence: 0,

@@ -24,7 +24,10 @@ use guildmint_api::{
     serve_admin, serve_public, Access, Backend, Check, Limits, Overview, Serving, Token,
 };
 use guildmint_core::{
-    api::{AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
+    api::{
+        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
+        TransactionStatus,
+    },
     module::Query,
     Epoch, FederationId, Item, ModuleId, PeerId, Transaction, TxId, Wire as _,
 };
@@ -111,6 +114,8 @@ impl Backend for Scripted {
             height: 800_000,
             pool: 0,
             not_ready: None,
+            catching_up: None,
+            versions: BTreeMap::new(),
             halted: None,
         }
     }
@@ -121,6 +126,12 @@ impl Backend for Scripted {
             genesis: vec![1, 2],
             apis: BTreeMap::new(),
         }
+    }
+
+    async fn announcements(&self) -> Result<AnnouncementsAnswer, Problem> {
+        Ok(AnnouncementsAnswer {
+            announcements: Vec::new(),
+        })
     }
 
     async fn query(&self, kind: String, query: Query) -> Result<Json, Problem> {

@@ -22,6 +22,11 @@ use crate::{
 #[allow(missing_docs)]
 pub trait DynModule: Send + Sync {
     fn kind(&self) -> &'static str;
+    fn version(&self) -> u16;
+    /// The first version in which the input can be read; any for one that never can.
+    fn input_version(&self, input: &[u8]) -> u16;
+    fn output_version(&self, output: &[u8]) -> u16;
+    fn vote_version(&self, vote: &[u8]) -> u16;
     fn check_input(&self, input: &[u8]) -> Result<Option<XOnlyPublicKey>, Reject>;
     fn proofs_hold(&self, inputs: &[&[u8]]) -> bool;
     fn check_output(&self, output: &[u8]) -> Result<(), Reject>;
@@ -76,6 +81,22 @@ impl<M: ServerModule> DynModule for Adapter<M> {
         M::KIND
     }
 
+    fn version(&self) -> u16 {
+        M::VERSION
+    }
+
+    fn input_version(&self, input: &[u8]) -> u16 {
+        M::Input::decode(input).map_or(1, |input| M::input_version(&input))
+    }
+
+    fn output_version(&self, output: &[u8]) -> u16 {
+        M::Output::decode(output).map_or(1, |output| M::output_version(&output))
+    }
+
+    fn vote_version(&self, vote: &[u8]) -> u16 {
+        M::Vote::decode(vote).map_or(1, |vote| M::vote_version(&vote))
+    }
+
     fn check_input(&self, input: &[u8]) -> Result<Option<XOnlyPublicKey>, Reject> {
         self.0.check_input(&decode("input", input)?)
     }
@@ -123,6 +144,11 @@ impl<M: ServerModule> DynModule for Adapter<M> {
         let mut counted = Vec::new();
         for (peer, bytes) in votes {
             match M::Vote::decode(bytes) {
+                // Software that does not know the version cannot read it either.
+                Ok(vote) if M::vote_version(&vote) > at.version => faults.push(Fault {
+                    peer: *peer,
+                    kind: format!("{} vote of a version that is not agreed", M::KIND),
+                }),
                 Ok(vote) => counted.push((*peer, vote)),
                 Err(error) => faults.push(Fault {
                     peer: *peer,

@@ -204,7 +204,7 @@ impl Node {
         self.start_check(
             Job::Submissions(whose),
             prints,
-            CheckJob::Each(transactions),
+            CheckJob::Each(transactions, self.versions()),
         );
     }
 
@@ -223,7 +223,8 @@ impl Node {
                 Finding::Waiting => {}
                 Finding::Unknown(prints, unknown) => {
                     let job = Job::Payload(epoch, payload, prints.clone());
-                    self.start_check(job, prints, CheckJob::All(unknown));
+                    let work = CheckJob::All(unknown, self.versions());
+                    self.start_check(job, prints, work);
                 }
             }
         }

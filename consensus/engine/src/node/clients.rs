@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use guildmint_core::{
-    api::{AuditAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
+    api::{AuditAnswer, CatchUp, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
     ledger::{Key, Ledger},
     limits,
     module::Reject,
@@ -26,6 +26,9 @@ use crate::{
 /// Submissions that may wait for a check. Beyond it clients are told to come again.
 const MAX_WAITING_SUBMISSIONS: usize = 1_024;
 
+/// How many epochs a guardian may be behind and still speak for the present, if it gets on by itself: it is a moment late, no more.
+const HARDLY_BEHIND: u64 = 8;
+
 /// A client that waits for a transaction to be decided.
 pub(super) struct Waiter {
     ticket: Ticket,
@@ -34,13 +37,17 @@ pub(super) struct Waiter {
 
 impl Node {
     pub(super) fn on_request(&mut self, ticket: Ticket, request: Request) {
-        if let (Some(why), false) = (&self.halted, matches!(request, Request::Status)) {
+        let is_always_answered = matches!(request, Request::Status | Request::Announcements);
+        if let (Some(why), false) = (&self.halted, is_always_answered) {
             let problem = Problem::new(
                 503,
                 "halted",
                 format!("this guardian has stopped: {why}"),
                 false,
             );
+            return self.reply(ticket, Reply::Problem(problem));
+        }
+        if let Some(problem) = self.not_ready(&request) {
             return self.reply(ticket, Reply::Problem(problem));
         }
         match request {
@@ -63,6 +70,10 @@ impl Node {
                 let answer = self.status_answer();
                 self.reply(ticket, Reply::Status(answer));
             }
+            Request::Announcements => {
+                let answer = self.announcements_answer();
+                self.reply(ticket, Reply::Announcements(answer));
+            }
             Request::Query { kind, query } => match self.federation.module_of_kind(&kind) {
                 Some((module, _)) => self.run(Task::Query {
                     ticket,
@@ -72,6 +83,25 @@ impl Node {
                 None => self.reply(ticket, query_reply(None)),
             },
         }
+    }
+
+    /// ⚠ What this guardian knows may be long out of date while it catches up: a note that it thinks unspent may be spent, and f
+    /// liars would find in it the honest one that they need.
+    fn not_ready(&self, request: &Request) -> Option<Problem> {
+        let progress = self.history.progress(self.round.epoch, self.now_ms);
+        let is_far =
+            |progress: &CatchUp| self.history.is_catching_up() || progress.behind > HARDLY_BEHIND;
+        let why = match (request, progress) {
+            (Request::Submit(_) | Request::Query { .. }, Some(progress)) if is_far(&progress) => {
+                progress.to_string()
+            }
+            (Request::Query { .. }, _) if !self.entry_is_open() => {
+                "it has just started and does not know yet where the others are".to_owned()
+            }
+            _ => return None,
+        };
+        let detail = format!("this guardian is not ready: {why}; ask another, or this one later");
+        Some(Problem::new(503, "not_ready", detail, true))
     }
 
     fn submit(&mut self, ticket: Ticket, bytes: &[u8]) {
@@ -259,7 +289,7 @@ impl Node {
 
     fn status_answer(&self) -> StatusAnswer {
         let mut ledger = Ledger::new(self.disk.resident());
-        let behind = self.history.is_behind(self.round.epoch);
+        let catching_up = self.history.progress(self.round.epoch, self.now_ms);
         StatusAnswer {
             peer: self.me(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -270,14 +300,10 @@ impl Node {
                 Some(through) => Some(format!(
                     "its database is older than what it has said: it takes no part through {through}, and then goes on"
                 )),
-                None => behind.then(|| {
-                    let theirs = self.history.open_elsewhere().unwrap_or(self.round.epoch);
-                    format!(
-                        "catching up with the other guardians: it is in {}, they are in {theirs}",
-                        self.round.epoch
-                    )
-                }),
+                None => catching_up.as_ref().map(ToString::to_string),
             },
+            catching_up,
+            versions: self.federation.version_reports(&mut ledger, self.round.epoch),
             halted: self.halted.clone(),
         }
     }

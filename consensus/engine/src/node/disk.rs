@@ -109,6 +109,14 @@ impl Disk {
         self.waiting.push(action);
     }
 
+    /// Drops actions that wait for the disk: they never happen.
+    pub(super) fn drop_waiting(&mut self, is_wrong: impl Fn(&Action) -> bool) {
+        self.waiting.retain(|action| !is_wrong(action));
+        for saving in &mut self.saving {
+            saving.then.retain(|action| !is_wrong(action));
+        }
+    }
+
     /// How many actions wait for the disk.
     pub(super) fn held_back(&self) -> usize {
         let saving = self.saving.iter().map(|saving| saving.then.len());
@@ -223,6 +231,30 @@ mod tests {
             panic!("{out:?}")
         };
         assert_eq!((changes.len(), disk.next_flush_ms()), (2, None));
+    }
+
+    #[test]
+    fn what_is_dropped_never_leaves_be_its_save_under_way_or_not() {
+        let mut disk = Disk::new(Memory::default());
+        let mut out = Vec::new();
+        for at_ms in 0..2 {
+            disk.put(&entry(at_ms).0, &entry(at_ms).1);
+            disk.after_save(Action::WakeAt { at_ms });
+            disk.after_save(Action::WakeAt { at_ms: 100 + at_ms });
+            disk.flush(at_ms * GATHER_MS, &mut out);
+            disk.flush((at_ms + 1) * GATHER_MS, &mut out);
+        }
+        let [Action::Save { ticket, .. }] = out[..] else {
+            panic!("{out:?}")
+        };
+        disk.drop_waiting(|action| matches!(action, Action::WakeAt { at_ms } if *at_ms < 100));
+        out.clear();
+        disk.saved(ticket, &mut out);
+        assert!(
+            matches!(out[..], [Action::WakeAt { at_ms: 100 }]),
+            "{out:?}"
+        );
+        assert_eq!(disk.held_back(), 1);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
     contribution::{Contribution, EffectiveBatch, Payload, Statement, Vote},
     process::{Batch, EpochOutput},
     rows::{Head, LastCertificate, Log, LogEntry, Pooled, Record},
-    Step,
+    Known, Step, Versions,
 };
 
 /// The longest that a guardian waits before it joins an epoch in which it has nothing to say, in milliseconds (SPEC EPO-7).
@@ -43,6 +43,7 @@ impl Node {
             statement: Statement {
                 votes: self.votes(),
                 tip_height: self.tip_height(),
+                versions: self.versions_to_tell(),
             },
         };
         self.say_contribution(&contribution);
@@ -84,8 +85,9 @@ impl Node {
             return None;
         }
         let floor_ms = u64::from(self.genesis().epoch_floor_ms);
-        let own_reason =
-            self.pool.is_ripe(self.now_ms, self.round.epoch) || !self.votes().is_empty();
+        let own_reason = self.pool.is_ripe(self.now_ms, self.round.epoch)
+            || !self.votes().is_empty()
+            || !self.versions_to_tell().is_empty();
         let wait_ms = if own_reason {
             floor_ms
         } else if self.round.has_begun() {
@@ -111,6 +113,7 @@ impl Node {
         if let Some(votes) = &self.votes {
             return votes.clone();
         }
+        let versions = self.versions();
         let mut agreed = Ledger::new(self.disk.resident());
         let mut local = Ledger::new(self.disk.resident());
         let mut votes = BTreeMap::new();
@@ -119,9 +122,24 @@ impl Node {
                 &agreed.view(Scope::module(Space::Agreed, id)),
                 &local.view(Scope::module(Space::Local, id)),
             );
+            // What others cannot read yet is kept for later.
+            let vote = vote.filter(|vote| module.vote_version(vote) <= versions.of(id));
             votes.extend(vote.map(|vote| (id, Vote(vote))));
         }
         self.votes.insert(votes).clone()
+    }
+
+    /// The versions that count in the open epoch.
+    pub(super) fn versions(&self) -> Versions {
+        let mut ledger = Ledger::new(self.disk.resident());
+        self.federation.versions(&mut ledger, self.round.epoch)
+    }
+
+    /// What the agreed rows do not say yet of the versions that we know.
+    fn versions_to_tell(&self) -> BTreeMap<ModuleId, Known> {
+        let mut ledger = Ledger::new(self.disk.resident());
+        let (me, insists) = (self.me(), &self.insists);
+        self.federation.versions_to_tell(&mut ledger, me, insists)
     }
 
     fn tip_height(&self) -> Option<u32> {
@@ -229,6 +247,10 @@ impl Node {
                 "{} has another result here than the one that honest guardians signed",
                 result.epoch
             ));
+        }
+        // What all others do from here on cannot be done here. Newer software begins with this epoch again.
+        if let Err(outdated) = self.federation.knows(&output.versions) {
+            return self.halt(outdated.to_string());
         }
         let effect = output.effective.has_effect();
         self.idle_epochs = match effect {

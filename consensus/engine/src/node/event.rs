@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use guildmint_core::{
-    api::{AuditAnswer, Problem, StatusAnswer, TransactionAnswer},
+    api::{AnnouncementsAnswer, AuditAnswer, Problem, StatusAnswer, TransactionAnswer},
     ledger::{Changes, Key},
     module::{Fault, Later, Query, Reject},
-    ModuleId, PeerId, Transaction, TxId,
+    ModuleId, PeerId, Place, Transaction, TxId,
 };
 use serde_json::Value as Json;
 
-use crate::Checked;
+use crate::{Checked, Versions};
 
 /// Ties an answer to its question. Tickets of clients are chosen by the shell, all others by the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +61,20 @@ pub enum Event {
         /// What it found.
         result: CheckResult,
     },
+    /// Where this guardian is reached; told once after each start.
+    Located {
+        /// Where.
+        place: Place,
+        /// The time of the day, in milliseconds since 1970. It orders announcements, and nothing else goes by it.
+        unix_ms: u64,
+    },
+    /// The operator wants a version of a module's rules though not all guardians know it (SPEC GEN-4).
+    Insist {
+        /// Which module.
+        module: ModuleId,
+        /// Which version.
+        version: u16,
+    },
     /// Time has passed.
     Time,
 }
@@ -96,6 +110,13 @@ pub enum Action {
         topic: Topic,
         /// What.
         bytes: Vec<u8>,
+    },
+    /// Look for a peer at these addresses too: it has said that it is there. They may be of no use.
+    Locate {
+        /// Which peer.
+        peer: PeerId,
+        /// Multiaddresses.
+        p2p: Vec<String>,
     },
     /// Answer a client.
     Reply {
@@ -139,15 +160,17 @@ pub enum Topic {
     Contributions,
     /// Signatures on the results of epochs.
     Certificates,
+    /// Where guardians are.
+    Announcements,
 }
 
 /// What a worker is for: transactions to check alone, and outcomes.
 #[derive(Debug)]
 pub enum CheckJob {
-    /// Each for itself.
-    Each(Vec<Transaction>),
+    /// Each for itself, by the versions that count now.
+    Each(Vec<Transaction>, Versions),
     /// All of one contribution: one that is wrong spoils all.
-    All(Vec<Transaction>),
+    All(Vec<Transaction>, Versions),
     /// What the owners of outputs are told, by transaction.
     Outcomes(Vec<Vec<Later<Json>>>),
 }
@@ -168,8 +191,12 @@ impl crate::Federation {
     #[must_use]
     pub fn check(&self, job: CheckJob) -> CheckResult {
         match job {
-            CheckJob::Each(transactions) => CheckResult::Each(self.check_each(transactions)),
-            CheckJob::All(transactions) => CheckResult::All(self.check_all(transactions)),
+            CheckJob::Each(transactions, versions) => {
+                CheckResult::Each(self.check_each(transactions, &versions))
+            }
+            CheckJob::All(transactions, versions) => {
+                CheckResult::All(self.check_all(transactions, &versions))
+            }
             CheckJob::Outcomes(outcomes) => {
                 let all =
                     |outcomes: Vec<Later<Json>>| outcomes.into_iter().map(Later::get).collect();
@@ -195,6 +222,8 @@ pub enum Request {
     Audit,
     /// How is this guardian?
     Status,
+    /// Where are the guardians?
+    Announcements,
     /// A question to a module.
     Query {
         /// The module's kind.
@@ -213,6 +242,8 @@ pub enum Reply {
     Audit(AuditAnswer),
     /// To [`Request::Status`].
     Status(StatusAnswer),
+    /// To [`Request::Announcements`].
+    Announcements(AnnouncementsAnswer),
     /// To [`Request::Query`].
     Query(Json),
     /// To anything: it cannot be answered.

@@ -17,6 +17,7 @@ use guildmint_core::{
 
 use super::{
     event::{Action, Topic},
+    inspect::{inspect, Said},
     round::{self, Round},
     talk::Talk,
     Node,
@@ -158,10 +159,12 @@ impl Node {
         self.fenced = Some(through);
         self.disk.put(&Fenced, &through);
         self.link.retract();
+        // ⚠ What waits for the disk has not been said yet, and must not be.
+        let me = self.me();
+        self.disk.drop_waiting(|action| is_word_of(me, action));
         if self.is_fenced() && !self.round.processing {
             self.forget_round();
         }
-        let me = self.me();
         self.report([Fault {
             peer: me,
             kind: format!("our database is older than what we have said: silent through {through}"),
@@ -177,5 +180,18 @@ impl Node {
         let forgotten = forgotten.collect();
         self.disk.change(forgotten);
         self.round = Round::new(&self.coin, session, open);
+    }
+}
+
+/// Whether an action says something of ours in an epoch: a contribution, or what follows it.
+fn is_word_of(me: PeerId, action: &Action) -> bool {
+    match action {
+        Action::Broadcast { topic, .. } => *topic == Topic::Contributions,
+        Action::Send { bytes, .. } => match inspect(bytes) {
+            Said::Contribution { author, .. } => author == me,
+            Said::Frames { .. } => true,
+            _ => false,
+        },
+        _ => false,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use guildmint_core::{
-    Certificate, Digest, Epoch, EpochResult, IdentitySignature, PeerId, Quorum, Wire,
+    api::CatchUp, Certificate, Digest, Epoch, EpochResult, IdentitySignature, PeerId, Quorum, Wire,
 };
 
 use super::talk::Chunk;
@@ -40,6 +40,8 @@ pub(super) struct History {
     asked: u32,
     /// Whether history was asked for since this guardian last was where the others are.
     is_catching_up: bool,
+    /// Where and when it last fell behind, while it is.
+    behind_since: Option<(Epoch, u64)>,
 }
 
 struct Download {
@@ -67,6 +69,7 @@ impl History {
             ask_at_ms: None,
             asked: 0,
             is_catching_up: false,
+            behind_since: None,
         }
     }
 
@@ -79,6 +82,7 @@ impl History {
     pub(super) fn peer_committed(&mut self, peer: PeerId, epoch: Epoch, open: Epoch, now_ms: u64) {
         let known = self.committed.entry(peer).or_insert(epoch);
         *known = epoch.max(*known);
+        self.note_whether_behind(open, now_ms);
         if epoch >= open && self.ask_at_ms.is_none() {
             self.ask_at_ms = Some(now_ms.saturating_add(PATIENCE_MS));
         }
@@ -91,6 +95,23 @@ impl History {
             .values()
             .filter(|epoch| **epoch > open.next());
         ahead.count() >= self.quorum.one_honest()
+    }
+
+    fn note_whether_behind(&mut self, open: Epoch, now_ms: u64) {
+        let since = self.behind_since.unwrap_or((open, now_ms));
+        self.behind_since = self.is_behind(open).then_some(since);
+    }
+
+    /// How far this guardian has come, while f + 1 peers are well ahead.
+    pub(super) fn progress(&self, open: Epoch, now_ms: u64) -> Option<CatchUp> {
+        let (from, since_ms) = self.behind_since?;
+        let theirs = self.open_elsewhere().unwrap_or(open);
+        Some(CatchUp {
+            epoch: open,
+            behind: theirs.0.saturating_sub(open.0),
+            done: open.0.saturating_sub(from.0),
+            elapsed_ms: now_ms.saturating_sub(since_ms),
+        })
     }
 
     /// The epoch that is open elsewhere, as f + 1 peers say, of whom one is honest.
@@ -163,6 +184,7 @@ impl History {
         self.downloads.clear();
         let behind = self.committed.values().any(|epoch| *epoch >= open);
         self.is_catching_up &= behind;
+        self.note_whether_behind(open, now_ms);
         self.asked = 0;
         // One that is catching up goes on at once; one that keeps pace gives its own agreement time.
         self.ask_at_ms = behind.then(|| match self.is_catching_up && !is_here {

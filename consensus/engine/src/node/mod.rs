@@ -3,6 +3,7 @@
 //! A [`Node`] does no I/O, reads no clock and draws no randomness. The shell around it carries out its [`Action`]s in order and
 //! brings it [`Event`]s; the simulator does the same with simulated time, so a seed replays a whole federation.
 
+mod addresses;
 mod catch_up;
 mod checks;
 mod clients;
@@ -39,9 +40,10 @@ pub use inspect::{inspect, utter, Said};
 use crate::{
     agreement::Message,
     contribution::{Payload, Vote},
-    rows::{Fenced, Head, Log, LogEntry},
-    Coin, Federation,
+    rows::{Announced, Fenced, Head, Log, LogEntry},
+    Coin, Federation, Outdated,
 };
+use addresses::Addresses;
 use catch_up::Candidates;
 use checks::Checks;
 use disk::Disk;
@@ -69,6 +71,7 @@ pub struct Node {
     pool: Pool,
     history: History,
     candidates: Candidates,
+    addresses: Addresses,
     head: Option<EpochResult>,
 
     tasks: BTreeMap<Ticket, Task>,
@@ -86,6 +89,8 @@ pub struct Node {
     votes: Option<BTreeMap<ModuleId, Vote>>,
     /// When the last epoch was committed, in milliseconds; none before this guardian has seen one end.
     opened_at_ms: Option<u64>,
+    /// Versions that the operator wants though not all guardians know them.
+    insists: BTreeMap<ModuleId, u16>,
     /// Epochs in a row that changed nothing.
     idle_epochs: u32,
     halted: Option<String>,
@@ -100,6 +105,9 @@ pub enum StartError {
     /// The identity key is another's.
     #[error("the identity key is that of no guardian, or of another than {0}")]
     OtherIdentity(PeerId),
+    /// The federation has gone on to rules that this software does not know.
+    #[error(transparent)]
+    Outdated(#[from] Outdated),
 }
 
 impl Node {
@@ -134,6 +142,7 @@ impl Node {
             pool: Pool::new(me, quorum),
             history: History::new(quorum),
             candidates: Candidates::default(),
+            addresses: Addresses::new(federation.genesis(), disk.scan::<Announced>()),
             head,
             tasks: BTreeMap::new(),
             serving: BTreeSet::new(),
@@ -146,16 +155,19 @@ impl Node {
             votes: None,
             opened_at_ms: None,
             idle_epochs: 0,
+            insists: BTreeMap::new(),
             halted: None,
             federation,
             coin,
             identity,
             disk,
         };
+        node.federation.knows(&node.versions())?;
         node.replay()?;
         node.repeat_signature();
         node.restore_pool();
         node.resume_jobs();
+        node.locate_all();
         node.proceed();
         let actions = std::mem::take(&mut node.out);
         Ok((node, actions))
@@ -190,11 +202,16 @@ impl Node {
             Event::Client { ticket, request } => self.on_request(ticket, request),
             _ if self.halted.is_some() => {}
             Event::Peer { from, bytes } => self.on_peer(from, &bytes),
-            Event::Connected(peer) => self.greet(peer),
+            Event::Connected(peer) => {
+                self.greet(peer);
+                self.send_announcements(peer);
+            }
+            Event::Located { place, unix_ms } => self.on_located(place, unix_ms),
             Event::World { module, news } => self.on_news(module, &news),
             Event::Loaded { ticket, rows } => self.on_loaded(ticket, rows),
             Event::Saved { ticket } => self.disk.saved(ticket, &mut self.out),
             Event::Checked { ticket, result } => self.on_checked(ticket, result),
+            Event::Insist { module, version } => drop(self.insists.insert(module, version)),
             Event::Time => {}
         }
     }
@@ -355,6 +372,7 @@ impl Node {
         self.ask_for_payloads();
         self.ask_for_history();
         self.answer_late();
+        self.take_late_announcements();
         self.compute_outcomes();
         self.speak();
         self.disk.flush(self.now_ms, &mut self.out);
@@ -373,6 +391,7 @@ impl Node {
             self.link.next_wake_ms(),
             self.entry.opens_at_ms(),
             self.next_deadline_ms(),
+            self.addresses.next_wake_ms(),
             self.disk.next_flush_ms(),
         ];
         let later = |at_ms: &u64| *at_ms > self.now_ms;

@@ -44,6 +44,7 @@ impl Node {
                 }
             }
             Ok(Talk::History(chunks)) => self.on_history(from, chunks),
+            Ok(Talk::Announcements(announcements)) => self.on_announcements(from, announcements),
             Err(error) => self.blame(from, format!("message cannot be read: {error}")),
         }
     }

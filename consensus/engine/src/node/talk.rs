@@ -1,7 +1,8 @@
 //! What guardians say to each other.
 
 use guildmint_core::{
-    encoding::hex_bytes, limits, Epoch, EpochResult, IdentitySignature, PayloadHash, Wire,
+    encoding::hex_bytes, limits, Announcement, Epoch, EpochResult, IdentitySignature, PayloadHash,
+    Wire,
 };
 use guildmint_link::Packet;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub(super) enum Talk {
     WantHistory(Epoch, u64),
     /// A part of the history of an epoch; and if that is all of it, the histories of the next epochs, as far as there is room.
     History(Vec<Chunk>),
+    /// Where guardians are: gossiped when it is news, and told to each peer that connects.
+    Announcements(Vec<Announcement>),
 }
 
 /// A part of an epoch's effective batch, with what the sender signed about it.

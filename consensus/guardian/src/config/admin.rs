@@ -1,6 +1,6 @@
 //! Settings of the listeners, besides where they are.
 
-use super::{list, ConfigError, Key, Sources};
+use super::{parse::list, ConfigError, Key, Sources};
 
 impl Key {
     /// Names of the operator's listener.

@@ -47,6 +47,8 @@ fn a_wrong_value_is_named_with_its_source_and_the_remedy() {
     let wrong = [
         ("api_listen", "localhost", "an address and a port"),
         ("p2p_listen", "0.0.0.0:8173", "a multiaddress"),
+        ("p2p_address", "mint.example:8173", "other guardians reach"),
+        ("api_url", "mint.example", "the URL at which clients"),
         ("electrum", "http://a:1", "tcp://"),
         ("electrum", "tcp://a", "tcp://"),
         ("log_format", "xml", "text or json"),

@@ -315,6 +315,7 @@ impl Organizer {
             store: Arc::new(store),
             resident,
             network: together.network.clone(),
+            configured: BTreeMap::new(),
             worlds,
             metrics: Arc::new(Metrics::default()),
             inputs,

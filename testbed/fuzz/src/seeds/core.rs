@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use guildmint_core::{
-    api::{AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
+    api::{
+        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
+        TransactionStatus, VersionReport,
+    },
     module::{Query, Reject},
-    Audit, Certificate, Epoch, InviteCode, PeerId, TxId, Wire,
+    Announcement, Audit, Certificate, Epoch, InviteCode, PeerId, Place, TxId, Wire,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -20,6 +23,7 @@ pub fn seeds(story: &Story) -> Seeds {
             "amount",
             texts(&["1000msat", "25 sats", "0.001btc", "21000000BTC"]),
         ),
+        ("announcement", vec![announcement().encode()]),
         ("api", api(story)),
         ("certificate", vec![certificate(story).encode()]),
         ("genesis", vec![genesis().encode()]),
@@ -47,6 +51,15 @@ pub fn invite() -> InviteCode {
             .map(|n| (PeerId(n), format!("https://{n}.example.org")))
             .collect(),
     }
+}
+
+fn announcement() -> Announcement {
+    let place = Place {
+        p2p: vec!["/dns4/mint.example/tcp/8173".into()],
+        api: "https://mint.example".into(),
+    };
+    let (me, session) = (PeerId(1), genesis().session);
+    Announcement::sign(place, me, 1_700_000_000_000, None, session, &identity(me))
 }
 
 fn certificate(story: &Story) -> Certificate {
@@ -83,6 +96,15 @@ fn api(story: &Story) -> Vec<Vec<u8>> {
         height: 100,
         pool: 3,
         not_ready: None,
+        catching_up: None,
+        versions: [(
+            "mint".to_owned(),
+            VersionReport {
+                agreed: 1,
+                known: vec![1, 2],
+            },
+        )]
+        .into(),
         halted: Some("it was told to".into()),
     };
     let part = Audit {
@@ -101,6 +123,9 @@ fn api(story: &Story) -> Vec<Vec<u8>> {
         written(&status(TransactionStatus::Pending)),
         written(&status(TransactionStatus::Accepted { epoch, outcomes })),
         written(&status(TransactionStatus::Rejected(reject))),
+        written(&AnnouncementsAnswer {
+            announcements: vec![announcement()],
+        }),
         written(&config),
         written(&node),
         written(&audit),

@@ -1,7 +1,7 @@
 //! Bodies of requests and answers in JSON.
 
 use guildmint_core::{
-    api::{AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer},
+    api::{AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer},
     module::Query,
     Certificate, GenesisConfig, Transaction,
 };
@@ -15,6 +15,7 @@ use crate::canonical::json;
 /// Any of them may be expected where these bytes come.
 pub fn target(bytes: &[u8]) {
     json::<TransactionAnswer>(bytes);
+    json::<AnnouncementsAnswer>(bytes);
     json::<ConfigAnswer>(bytes);
     json::<StatusAnswer>(bytes);
     json::<AuditAnswer>(bytes);

@@ -1,6 +1,7 @@
 //! Transactions as clients submit them.
 
 use guildmint_core::Transaction;
+use guildmint_engine::Versions;
 
 use crate::{canonical::wire, seeds};
 
@@ -8,6 +9,6 @@ use crate::{canonical::wire, seeds};
 pub fn target(bytes: &[u8]) {
     if let Some(transaction) = wire::<Transaction>(bytes) {
         let _ = seeds::federation().txid(&transaction);
-        let _ = seeds::federation().check_each(vec![transaction]);
+        let _ = seeds::federation().check_each(vec![transaction], &Versions::default());
     }
 }

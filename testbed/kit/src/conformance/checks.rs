@@ -83,6 +83,7 @@ pub fn money_is_explained<S: Subject>() {
             let at = At {
                 epoch: turn.batch.epoch,
                 height: sequencer.now().height,
+                version: 1,
             };
             let mut books = Books::open(sequencer.rules(), turn, at);
             books.tally(turn);

@@ -21,8 +21,9 @@ pub(super) struct Guardian {
 }
 
 impl Guardian {
-    pub(super) fn check(&self, transaction: &Transaction) -> Result<Checked, Reject> {
-        let mut checked = self.rules.check_each(vec![transaction.clone()]);
+    pub(super) fn check(&self, transaction: &Transaction, epoch: Epoch) -> Result<Checked, Reject> {
+        let versions = self.rules.versions(&mut Ledger::new(&self.rows), epoch);
+        let mut checked = self.rules.check_each(vec![transaction.clone()], &versions);
         checked.swap_remove(0)
     }
 
@@ -54,6 +55,9 @@ impl Guardian {
             statement.votes.extend(vote.map(|vote| (id, Vote(vote))));
             statement.tip_height = statement.tip_height.max(tip);
         }
+        let mut ledger = Ledger::new(&self.rows);
+        let nothing = Default::default();
+        statement.versions = self.rules.versions_to_tell(&mut ledger, self.me, &nothing);
         Ok(statement)
     }
 
@@ -150,10 +154,11 @@ impl Guardian {
         for (stored, expected) in history {
             let epoch = stored.epoch;
             let stored = EffectiveBatch::decode(&stored.encode())?;
+            let versions = self.rules.versions(&mut Ledger::new(&rows), epoch);
             let batch = Batch {
                 epoch,
                 statements: stored.statements,
-                transactions: self.rules.check_all(stored.transactions)?,
+                transactions: self.rules.check_all(stored.transactions, &versions)?,
             };
             let output = self
                 .rules

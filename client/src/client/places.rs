@@ -1,0 +1,70 @@
+//! Guardians that move: what they have signed about where they are can be asked of any of them (SPEC NET-4).
+
+use guildmint_core::{api::AnnouncementsAnswer, limits::MAX_GUARDIANS, Announcement};
+use serde_json::Value as Json;
+
+use super::{Client, Owner};
+use crate::{
+    api::{ApiRequest, RequestError},
+    event::Action,
+    rows::{Joined, Sought},
+};
+
+/// How soon guardians are asked again where the others are, when one of them cannot be reached.
+const SEEK_AGAIN_MS: u64 = 30_000;
+
+/// How long addresses are used that nobody was asked about: whoever gets hold of an old one must not be believed for ever.
+const SEEK_ANYWAY_MS: u64 = 24 * 3_600_000;
+
+impl Client {
+    /// Looks whether guardians have moved, if nobody was asked for a day.
+    pub(super) fn seek_at_start(&mut self) {
+        let last = self.rows.get(&Sought(()));
+        if last.is_none_or(|last| last.after_ms(SEEK_ANYWAY_MS) <= self.now) {
+            self.seek();
+        }
+    }
+
+    /// A guardian has failed in a way that fits one that has moved.
+    pub(super) fn seek_after(&mut self, error: &RequestError) {
+        let last = self.sought;
+        let is_due = last.is_none_or(|last| last.after_ms(SEEK_AGAIN_MS) <= self.now);
+        // Whoever describes a problem is a guardian.
+        if is_due && !matches!(error, RequestError::Problem(_)) {
+            self.seek();
+        }
+    }
+
+    /// Asks all guardians: any of them knows, and one that lies can only keep silent.
+    fn seek(&mut self) {
+        self.sought = Some(self.now);
+        let peers = self.federation.quorum.peers();
+        let requests = peers.map(|peer| (peer, ApiRequest::Announcements));
+        self.send(Owner::Places, requests.collect());
+    }
+
+    /// A guardian has told where all are.
+    pub(super) fn found_places(&mut self, answer: Json) {
+        let Ok(answer) = serde_json::from_value::<AnnouncementsAnswer>(answer) else {
+            return;
+        };
+        self.rows.put(&Sought(()), &self.now);
+        let announcements = answer.announcements.iter().take(MAX_GUARDIANS.into());
+        let places = &mut self.federation.places;
+        // A wrong one counts for nothing.
+        let is_news = |one: &Announcement| places.take(one).unwrap_or(false);
+        if announcements.map(is_news).filter(|news| *news).count() == 0 {
+            return;
+        }
+        let Some(mut membership) = self.rows.get(&Joined(())) else {
+            return;
+        };
+        membership.announcements = self.federation.places.iter().cloned().collect();
+        self.rows.put(&Joined(()), &membership);
+        let apis = membership.addresses();
+        if apis != self.federation.apis {
+            self.federation.apis.clone_from(&apis);
+            self.outbox.push(Action::UseAddresses { apis });
+        }
+    }
+}

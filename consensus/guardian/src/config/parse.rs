@@ -1,0 +1,50 @@
+//! What the texts of settings mean.
+
+use std::collections::BTreeMap;
+
+use guildmint_core::Place;
+
+/// The URL of an API, if it can be announced.
+pub(crate) fn api_url(text: &str) -> Option<String> {
+    let (p2p, api) = (Vec::new(), text.to_owned());
+    let place = Place { p2p, api };
+    place.validate().is_ok().then_some(place.api)
+}
+
+/// Multiaddresses with commas between, if they can be announced.
+pub(crate) fn p2p_addresses(text: &str) -> Option<Vec<String>> {
+    let p2p = text.split(',').map(|one| one.trim().to_owned()).collect();
+    let api = "http://none".to_owned();
+    let place = Place { p2p, api };
+    place.validate().is_ok().then_some(place.p2p)
+}
+
+/// Versions by kinds of modules, such as `mint=2,wallet=3`.
+pub(crate) fn versions(text: &str) -> Option<BTreeMap<String, u16>> {
+    let version = |one: &str| {
+        let (kind, version) = one.trim().split_once('=')?;
+        Some((kind.to_owned(), version.parse().ok()?))
+    };
+    text.split(',').map(version).collect()
+}
+
+/// Electrum servers with commas between.
+pub(crate) fn electrum_urls(text: &str) -> Option<Vec<String>> {
+    list(text, is_electrum_url)
+}
+
+/// Items with commas between, if all are valid.
+pub(crate) fn list(text: &str, is_valid: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+    let items = text.split(',').map(str::trim);
+    items
+        .map(|item| is_valid(item).then(|| item.to_owned()))
+        .collect()
+}
+
+fn is_electrum_url(url: &str) -> bool {
+    let address = url
+        .strip_prefix("tcp://")
+        .or_else(|| url.strip_prefix("ssl://"));
+    let host_and_port = address.and_then(|address| address.rsplit_once(':'));
+    host_and_port.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
