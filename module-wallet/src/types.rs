@@ -94,6 +94,8 @@ pub struct Watched {
     pub txid: Txid,
     /// Where one of its outputs pays to: servers index transactions by that.
     pub script_pubkey: ScriptBuf,
+    /// Whether a later version was sent in its place (SPEC WAL-8): it may be confirmed all the same, but is not sent again.
+    pub replaced: bool,
 }
 
 /// How far a peg-out has come: what its owner is told as the outcome of the output.
@@ -188,6 +190,8 @@ pub struct QueuedAnswer {
 pub struct PendingAnswer {
     /// Its id.
     pub txid: Txid,
+    /// The slot that it belongs to: of the transactions of a slot one will be confirmed.
+    pub slot: u64,
     /// How many peg-outs it pays.
     pub recipients: usize,
     /// What it pays to miners, in satoshi.

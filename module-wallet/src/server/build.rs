@@ -26,8 +26,10 @@ use crate::{limits, tweak::Tweak};
 const FRAME_WEIGHT: u64 = 4 * (4 + 4) + 2;
 /// Bytes of a P2WSH script, such as change goes to.
 const CHANGE_SCRIPT_BYTES: usize = 34;
+/// Virtual bytes of an output with such a script.
+pub const CHANGE_VBYTES: u64 = 8 + 1 + CHANGE_SCRIPT_BYTES as u64;
 /// Change below this would not be relayed, and is left to the miner.
-const MIN_CHANGE_SAT: u64 = 330;
+pub const MIN_CHANGE_SAT: u64 = 330;
 
 /// What must be paid, and at which price.
 pub struct Demand {
@@ -54,6 +56,11 @@ pub struct Plan {
     pub vbytes: u64,
 }
 
+/// What so many virtual bytes cost at a rate.
+pub fn fee_sat(vbytes: u64, rate_sat_per_kvb: u64) -> u64 {
+    vbytes.saturating_mul(rate_sat_per_kvb).div_ceil(1000)
+}
+
 const fn varint_bytes(count: usize) -> u64 {
     if count < 0xfd {
         1
@@ -75,9 +82,7 @@ impl Demand {
     }
 
     fn fee_sat(&self, vbytes: u64) -> u64 {
-        vbytes
-            .saturating_mul(self.fee_rate_sat_per_kvb)
-            .div_ceil(1000)
+        fee_sat(vbytes, self.fee_rate_sat_per_kvb)
     }
 
     /// Whether spending a coin of this size brings more than it costs.
@@ -256,6 +261,7 @@ impl Wallet {
             signed: false,
             fee_sat: batch.plan.fee_sat,
             vbytes: batch.plan.vbytes,
+            built_at,
             change_index: batch.plan.change_sat.map(|_| change_index),
         };
         let coin = batch.plan.change_sat.map(|amount_sat| Coin {
@@ -273,14 +279,14 @@ impl Wallet {
             inputs: inputs.collect(),
             recipients: batch.peg_outs.iter().map(|queued| queued.output).collect(),
             parent: batch.coins.iter().find_map(|(_, coin)| coin.slot),
-            built_at,
             versions: vec![version],
+            confirmed: None,
         };
         Some((slot, change))
     }
 
-    /// What change of a slot is tweaked by: the same on all guardians, and never twice.
-    fn change_tweak(&self, slot: u64) -> Tweak {
+    /// What change of a slot is tweaked by: the same on all guardians and for all versions, and for no other slot.
+    pub(super) fn change_tweak(&self, slot: u64) -> Tweak {
         let hash = Tagged::new("guildmint/wallet/change")
             .add(self.federation.id)
             .add(slot.to_le_bytes());
@@ -297,7 +303,7 @@ fn pools(view: &View<'_, '_>, chains: &Chains) -> Vec<Vec<Choice>> {
         .map(|(at, coin)| (at.0, coin))
         .collect();
     coins.sort_unstable_by_key(|(at, coin)| (Reverse(coin.amount_sat), *at));
-    let usable = |coin: &Coin| coin.slot.is_some() && chains.has_room(coin.slot, 0);
+    let usable = |coin: &Coin| coin.slot.is_some_and(|slot| chains.may_spend_change(slot));
     let extra = coins
         .iter()
         .find(|(_, coin)| usable(coin))
@@ -348,6 +354,7 @@ fn input(previous_output: OutPoint) -> TxIn {
     TxIn {
         previous_output,
         script_sig: ScriptBuf::new(),
+        // ⚠ Or nodes that go by BIP-125 would take no other version (SPEC WAL-8).
         sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
         witness: Witness::new(),
     }

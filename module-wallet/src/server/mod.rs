@@ -21,6 +21,7 @@ use crate::{
 
 mod audit;
 mod build;
+mod bump;
 mod chain;
 mod peg_in;
 mod peg_out;
@@ -149,7 +150,10 @@ impl ServerModule for Wallet {
     }
 
     fn settle(&self, view: &mut View<'_, '_>, _at: At) -> Vec<Job> {
+        self.close_confirmed(view);
         let mut jobs = self.finish_signed(view);
+        // Those that were accepted earlier come first when the surplus is short.
+        self.bump_stuck(view);
         self.pay_queued(view);
         jobs.extend(self.announce(view));
         jobs

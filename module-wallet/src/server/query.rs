@@ -82,11 +82,12 @@ impl Wallet {
             .into_iter()
             .map(|(id, number, slot, version)| PendingAnswer {
                 txid: version.txid,
+                slot: id,
                 recipients: slot.recipients.len(),
                 fee_sat: version.fee_sat,
                 state: state(&version),
                 signers: self.signers(agreed, id, number),
-                built_at: slot.built_at,
+                built_at: version.built_at,
             });
         PegOutsAnswer {
             queued: queued.take(limits::MAX_PAGE).collect(),

@@ -52,7 +52,8 @@ pub struct Coin {
     pub amount_sat: u64,
     /// What its keys are tweaked by.
     pub tweak: Tweak,
-    /// The open slot whose change it is, if that is not confirmed.
+    /// The open slot whose change it is, if that is not confirmed. Of a slot with several versions it is the change of the
+    /// last, which is the smallest, and cannot be spent: another version may be confirmed.
     pub slot: Option<u64>,
 }
 
@@ -88,10 +89,17 @@ pub struct Slot {
     pub recipients: Vec<guildmint_core::OutPoint>,
     /// The slot whose unconfirmed change is among the inputs.
     pub parent: Option<u64>,
-    /// The agreed height at which the first version was built.
-    pub built_at: u32,
-    /// The transactions that pay, each in place of the one before.
+    /// The transactions that pay, each in place of the one before. Only the last can be unsigned.
     pub versions: Vec<Version>,
+    /// The one that a vote of this epoch has proved to be in an agreed block. Such a slot is gone when the epoch is over.
+    pub confirmed: Option<Txid>,
+}
+
+impl Slot {
+    /// The version that guardians send: the last one that is signed.
+    pub fn signed(&self) -> Option<&Version> {
+        self.versions.iter().rev().find(|version| version.signed)
+    }
 }
 
 /// A coin that a slot spends.
@@ -110,9 +118,12 @@ pub struct SlotInput {
 pub struct Version {
     /// Its id.
     pub txid: Txid,
-    /// The transaction; with its witnesses once it is signed.
+    /// The transaction, with its witnesses once it is signed. Empty once a later version is signed: it may still be the
+    /// one that is confirmed, but nobody sends it any more.
     #[serde(with = "hex_bytes")]
     pub transaction: Vec<u8>,
+    /// The agreed height at which it was built.
+    pub built_at: u32,
     /// Whether enough guardians have signed.
     pub signed: bool,
     /// What it pays to miners.
@@ -197,8 +208,8 @@ pub struct AnnouncedRow;
 pub struct Announced {
     /// After which block.
     pub agreed: Block,
-    /// Which transactions.
-    pub pending: Vec<Txid>,
+    /// Which transactions, and whether they were signed.
+    pub pending: Vec<(Txid, bool)>,
 }
 
 /// Local. The latest news.

@@ -1,6 +1,7 @@
 //! The wallet module of whole federations on a chain in memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bumping;
 mod chain;
 mod deposits;
 mod heights;

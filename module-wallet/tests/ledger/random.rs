@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use guildmint_core::{PeerId, TxId};
-use guildmint_wallet::{PegInProof, PegOutState, Vote};
+use guildmint_core::{Amount, PeerId, TxId};
+use guildmint_wallet::{CoinsAnswer, PegInProof, PegOutState, Vote};
 use proptest::prelude::*;
 
 use crate::world::{address, script, Request, World};
@@ -16,6 +16,12 @@ enum Step {
     Mine(u32),
     Epoch,
     Lie(u8),
+    /// What miners ask for from now on.
+    Miners(u64),
+    /// So many blocks, and what guardians make of them.
+    Wait(u32),
+    /// A miner takes a version that was replaced.
+    MineReplaced,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -26,6 +32,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (1u32..4).prop_map(Step::Mine),
         2 => Just(Step::Epoch),
         1 => (0u8..4).prop_map(Step::Lie),
+        2 => prop_oneof![Just(0), Just(u64::MAX), 1_000u64..60_000].prop_map(Step::Miners),
+        2 => (1u32..20).prop_map(Step::Wait),
+        1 => Just(Step::MineReplaced),
     ];
     prop::collection::vec(step, 10..45)
 }
@@ -82,6 +91,15 @@ impl Story {
             Step::Mine(count) => self.world.chain.mine_empty(count),
             Step::Epoch => self.claim(),
             Step::Lie(which) => self.world.tamper = LIARS[usize::from(which)],
+            Step::Miners(ask) => self.world.chain.miners_sat_per_kvb = ask,
+            Step::Wait(blocks) => {
+                for _ in 0..blocks {
+                    self.world.chain.mine(vec![]);
+                    self.world.observe();
+                    self.world.run(&[]);
+                }
+            }
+            Step::MineReplaced => drop(self.world.chain.mine_replaced()),
         }
         self.world.observe();
     }
@@ -129,6 +147,7 @@ impl Story {
     fn heal(&mut self) {
         self.world.tamper = honest;
         self.world.set_fee_rate(1_000);
+        self.world.chain.miners_sat_per_kvb = 0;
         for _ in 0..12 {
             self.world.chain.mine(vec![]);
             self.world.settle_down();
@@ -141,6 +160,12 @@ impl Story {
         }
         self.claim();
         assert!(self.unclaimed.is_empty());
+        let utxos = self.world.query("utxos", &[]).unwrap();
+        let utxos: CoinsAnswer = serde_json::from_value(utxos).unwrap();
+        for coin in utxos.utxos {
+            let unspent_sat = self.world.chain.unspent_sat(coin.outpoint);
+            assert_eq!(unspent_sat, Some(coin.amount_sat));
+        }
     }
 }
 
@@ -148,9 +173,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn all_is_paid_once_and_nobody_disagrees(steps in steps(), large in any::<bool>()) {
+    fn all_is_paid_once_and_nobody_disagrees(
+        steps in steps(),
+        large in any::<bool>(),
+        peg_in_fee_sat in prop_oneof![Just(0), 0u64..1_500],
+    ) {
+        let guardians = if large { 7 } else { 4 };
         let mut story = Story {
-            world: World::new(if large { 7 } else { 4 }),
+            // What bumping may spend.
+            world: World::with(guardians, |config| {
+                config.peg_in_fee = Amount::from_sat(peg_in_fee_sat).unwrap();
+            }),
             unclaimed: Vec::new(),
             deposits: 0,
             owed: BTreeMap::new(),

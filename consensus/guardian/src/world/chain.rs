@@ -108,8 +108,10 @@ impl Observer for ChainObserver {
                 self.unconfirmed.insert(txid, sending);
             }
             Ok(Job::Watch { agreed, pending }) => {
-                let is_pending = |txid: &Txid| pending.iter().any(|watched| watched.txid == *txid);
-                self.unconfirmed.retain(|txid, _| is_pending(txid));
+                // What was replaced is not sent again: nodes would refuse it every time.
+                let is_sent = |watched: &&Watched| !watched.replaced;
+                let sent: Vec<Txid> = pending.iter().filter(is_sent).map(|w| w.txid).collect();
+                self.unconfirmed.retain(|txid, _| sent.contains(txid));
                 self.watch = Some((agreed, pending));
                 self.told.clear();
             }
