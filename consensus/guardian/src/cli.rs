@@ -72,6 +72,9 @@ pub struct Options {
     /// sqlite, or postgres://user@host:5432/database; passwords are better in PGPASSWORD or .pgpass.
     #[structopt(long, value_name = "database")]
     pub database: Option<Hidden>,
+    /// The number of a freeze of deposits that you have looked at, and after which to go on.
+    #[structopt(long, value_name = "number")]
+    pub unfreeze: Option<String>,
 }
 
 impl Options {
@@ -106,6 +109,7 @@ impl Options {
             (Key::LOG_FORMAT, self.log_format),
             (Key::LOG, self.log),
             (Key::DATABASE, self.database.map(|database| database.0)),
+            (Key::UNFREEZE, self.unfreeze),
         ];
         let given = flags.into_iter();
         given

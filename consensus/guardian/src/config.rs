@@ -96,6 +96,13 @@ impl Key {
         expected: "sqlite, or the URL of a database, such as postgres://user@host:5432/database",
     };
 
+    /// The freeze of deposits after which to go on.
+    pub const UNFREEZE: Self = Self {
+        name: "unfreeze",
+        default: None,
+        expected: "the number of a freeze of deposits, as guildmintd status shows it",
+    };
+
     /// Its flag.
     #[must_use]
     pub fn flag(&self) -> String {
@@ -193,6 +200,7 @@ impl Sources {
             Key::LOG_FORMAT => file.log_format.clone(),
             Key::LOG => file.log.clone(),
             Key::DATABASE => file.database.as_ref().map(|database| database.0.clone()),
+            Key::UNFREEZE => file.unfreeze.map(|number| number.to_string()),
             _ => None,
         }
     }
@@ -237,10 +245,12 @@ pub struct Settings {
     pub log: String,
     /// Where its rows are.
     pub database: Database,
+    /// The freeze of deposits that the operator has looked at, and after which to go on (SPEC WAL-5).
+    pub unfreeze: Option<u32>,
 }
 
 impl Settings {
-    const KEYS: [Key; 7] = [
+    const KEYS: [Key; 8] = [
         Key::API_LISTEN,
         Key::ADMIN_LISTEN,
         Key::P2P_LISTEN,
@@ -248,6 +258,7 @@ impl Settings {
         Key::LOG_FORMAT,
         Key::LOG,
         Key::DATABASE,
+        Key::UNFREEZE,
     ];
 
     /// Reads all settings.
@@ -276,6 +287,10 @@ impl Settings {
                 parsed.is_ok().then(|| filter.to_owned())
             })?,
             database: sources.get(Key::DATABASE, Database::parse)?,
+            unfreeze: match sources.text(Key::UNFREEZE) {
+                None => None,
+                Some(_) => Some(sources.get(Key::UNFREEZE, |number| number.parse().ok())?),
+            },
         })
     }
 

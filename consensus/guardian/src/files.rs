@@ -92,6 +92,8 @@ pub struct LocalFile {
     pub log: Option<String>,
     /// The database: `sqlite`, or a URL.
     pub database: Option<Hidden>,
+    /// The number of the freeze of deposits after which to go on.
+    pub unfreeze: Option<u32>,
 }
 
 /// Text that may hold a password, and does not show in `Debug`.

@@ -48,12 +48,18 @@ struct OfAnswer {
     answer: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCheck {
+    check: String,
+}
+
 /// All metrics of one guardian.
 pub(crate) struct Metrics {
     registry: Registry,
     epochs: Gauge,
     pool: Gauge,
     height: Gauge,
+    checks: Family<OfCheck, Gauge>,
     accepted: Counter,
     submissions: Family<OfAnswer, Counter>,
     faults: Family<OfGuardian, Counter>,
@@ -78,6 +84,7 @@ impl Default for Metrics {
             epochs: Gauge::default(),
             pool: Gauge::default(),
             height: Gauge::default(),
+            checks: Family::default(),
             accepted: Counter::default(),
             submissions: Family::default(),
             faults: Family::default(),
@@ -112,6 +119,8 @@ impl Metrics {
         r.register("pool_transactions", help, self.pool.clone());
         let help = "The agreed clock, in blocks";
         r.register("agreed_height", help, self.height.clone());
+        let help = "Whether a check of /readyz is in order";
+        r.register("check_ok", help, self.checks.clone());
         let help = "What the federation owns, by module";
         r.register("assets_msat", help, self.assets.clone());
         let help = "What the federation owes, by module";
@@ -150,6 +159,14 @@ impl Metrics {
     }
 
     /// A client's transaction was answered.
+    /// A check of `/readyz`.
+    pub(crate) fn check(&self, name: &str, ok: bool) {
+        let label = OfCheck {
+            check: name.to_owned(),
+        };
+        self.checks.get_or_create(&label).set(ok.into());
+    }
+
     pub(crate) fn submission(&self, answer: &'static str) {
         self.submissions.get_or_create(&OfAnswer { answer }).inc();
     }

@@ -23,6 +23,7 @@ mod audit;
 mod build;
 mod bump;
 mod chain;
+mod freeze;
 mod peg_in;
 mod peg_out;
 mod query;

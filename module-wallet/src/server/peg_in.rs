@@ -66,6 +66,15 @@ impl Wallet {
     }
 
     fn spendable(&self, view: &View<'_, '_>, deposit: &Deposit) -> Result<(), Reject> {
+        if let Some(frozen) = self.frozen(view) {
+            // ⚠ The block may be one of those that are no more.
+            let message = format!(
+                "deposits are not credited until the guardians' operators have looked at a reorganisation of the chain \
+                 (freeze {}, at block {}); try again later",
+                frozen.number, frozen.at.height
+            );
+            return Err(Reject::retryable("frozen", message));
+        }
         let agreed = self.agreed(view).height;
         let Some(height) = view.get(&AgreedBlock(deposit.block)) else {
             let message = format!(

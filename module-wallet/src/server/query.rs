@@ -58,6 +58,7 @@ impl Wallet {
             agreed: self.agreed(agreed),
             fee_rate_sat_per_kvb: self.fee_rate(agreed),
             tip_height: sighting(local).tip_height,
+            frozen: self.frozen(agreed),
         }
     }
 

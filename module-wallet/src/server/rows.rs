@@ -4,7 +4,11 @@ use bitcoin::{secp256k1::ecdsa::Signature, BlockHash, OutPoint, ScriptBuf, Txid}
 use guildmint_core::{encoding::hex_bytes, PeerId, Row};
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Block, tweak::Tweak, types::Confirmation};
+use crate::{
+    config::Block,
+    tweak::Tweak,
+    types::{Confirmation, Frozen, Stance},
+};
 
 /// Agreed. A block of the agreed chain, and its height. For ever.
 #[derive(Serialize, Deserialize, Row)]
@@ -33,6 +37,8 @@ pub struct LatestVote {
     pub hashes: Vec<BlockHash>,
     /// The fee rate.
     pub fee_rate_sat_per_kvb: Option<u64>,
+    /// Whether the agreed chain is its own.
+    pub stance: Stance,
 }
 
 /// Agreed. An output that was or never can be claimed as a deposit. For ever (SPEC WAL-3).
@@ -210,6 +216,22 @@ pub struct Announced {
     pub agreed: Block,
     /// Which transactions, and whether they were signed.
     pub pending: Vec<(Txid, bool)>,
+    /// Whether deposits are frozen.
+    pub frozen: Option<Frozen>,
+}
+
+/// Agreed. How often deposits were frozen, and whether they are.
+#[derive(Serialize, Deserialize, Row)]
+#[row(table = 13, value = Freezes, resident)]
+pub struct FreezesRow;
+
+/// See [`FreezesRow`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freezes {
+    /// How often.
+    pub count: u32,
+    /// The last agreed block when they were frozen, if they are.
+    pub at: Option<Block>,
 }
 
 /// Local. The latest news.
@@ -231,3 +253,8 @@ pub struct Sighting {
     /// Transactions of the federation that are in blocks; the newest last.
     pub confirmations: Vec<Confirmation>,
 }
+
+/// Local. The number of the freeze after which this guardian's operator wants to go on.
+#[derive(Serialize, Deserialize, Row)]
+#[row(table = 2, value = u32, resident)]
+pub struct UnfreezeRow;

@@ -262,6 +262,7 @@ impl Wallet {
         Job::Watch {
             agreed: self.agreed(view),
             pending: slots.flat_map(|(_, slot)| watched(&slot)).collect(),
+            frozen: self.frozen(view),
         }
     }
 
@@ -272,6 +273,7 @@ impl Wallet {
         let now = Announced {
             agreed: self.agreed(view),
             pending: all.iter().map(|(.., v)| (v.txid, v.signed)).collect(),
+            frozen: self.frozen(view),
         };
         let before = view.get(&AnnouncedRow);
         if before.as_ref() == Some(&now) {

@@ -136,6 +136,14 @@ impl Chain {
         })
     }
 
+    /// The hash of a block that observers see.
+    pub fn hash(&self, height: u32) -> Option<BlockHash> {
+        if height == START_HEIGHT {
+            return Some(start().hash);
+        }
+        self.header(height).map(Header::block_hash)
+    }
+
     pub fn header(&self, height: u32) -> Option<&Header> {
         let index = height.checked_sub(START_HEIGHT + 1)?;
         self.blocks.get(index as usize).map(|(header, _)| header)
@@ -349,6 +357,22 @@ impl Chain {
         };
         self.blocks.push((header, all));
         self.tip()
+    }
+
+    /// The last `depth` blocks are replaced by as many others and one more, which hold what was in those before but for
+    /// `lost`.
+    pub fn reorganise(&mut self, depth: usize, lost: &[Txid]) {
+        let keep = self.blocks.len() - depth;
+        for (_, all) in self.blocks.split_off(keep) {
+            let all = all.into_iter().filter(|one| !one.is_coinbase());
+            let mut all: Vec<Transaction> = all
+                .filter(|one| !lost.contains(&one.compute_txid()))
+                .collect();
+            let script = ScriptBuf::from(vec![0x52; 22]);
+            all.insert(0, self.coinbase(vec![pay(script, 5_000_000_000)]));
+            self.mine_exactly(all);
+        }
+        self.mine(vec![]);
     }
 
     pub fn mine_empty(&mut self, count: u32) {

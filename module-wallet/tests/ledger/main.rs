@@ -4,6 +4,7 @@
 mod bumping;
 mod chain;
 mod deposits;
+mod freezing;
 mod heights;
 mod random;
 mod signing;

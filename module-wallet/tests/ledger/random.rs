@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use guildmint_core::{Amount, PeerId, TxId};
-use guildmint_wallet::{CoinsAnswer, PegInProof, PegOutState, Vote};
+use guildmint_wallet::{CoinsAnswer, News, PegInProof, PegOutState, Stance, Vote};
 use proptest::prelude::*;
 
+use crate::chain::start;
 use crate::world::{address, script, Request, World};
 
 #[derive(Debug, Clone)]
@@ -22,6 +23,10 @@ enum Step {
     Wait(u32),
     /// A miner takes a version that was replaced.
     MineReplaced,
+    /// So many blocks are replaced by others.
+    Reorganise(usize),
+    /// These operators have looked.
+    Unfreeze(u8),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -35,6 +40,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => prop_oneof![Just(0), Just(u64::MAX), 1_000u64..60_000].prop_map(Step::Miners),
         2 => (1u32..20).prop_map(Step::Wait),
         1 => Just(Step::MineReplaced),
+        1 => (1usize..5).prop_map(Step::Reorganise),
+        1 => any::<u8>().prop_map(Step::Unfreeze),
     ];
     prop::collection::vec(step, 10..45)
 }
@@ -62,6 +69,7 @@ fn greedy(peer: PeerId, vote: &mut Vote) {
         vote.fee_rate_sat_per_kvb = Some(u64::MAX);
         vote.hashes.reverse();
         vote.confirmations.clear();
+        vote.stance = Some(Stance::Freeze(start()));
     }
 }
 
@@ -100,12 +108,35 @@ impl Story {
                 }
             }
             Step::MineReplaced => drop(self.world.chain.mine_replaced()),
+            Step::Reorganise(depth) => {
+                let depth = depth.min(self.world.chain.blocks.len());
+                self.world.chain.reorganise(depth, &[]);
+            }
+            Step::Unfreeze(who) => self.unfreeze(who),
         }
         self.world.observe();
     }
 
+    fn unfreeze(&mut self, who: u8) {
+        let Some(frozen) = self.world.frozen() else {
+            return;
+        };
+        for (bit, guardian) in self.world.guardians.iter_mut().enumerate() {
+            if who >> bit & 1 == 1 {
+                let number = frozen.number;
+                guardian.hear(News::Unfreeze { number });
+            }
+        }
+    }
+
     fn claim(&mut self) {
-        let proofs = std::mem::take(&mut self.unclaimed);
+        let mut proofs = std::mem::take(&mut self.unclaimed);
+        // The block may be another since.
+        for proof in &mut proofs {
+            let txid = proof.claim().unwrap().outpoint.txid;
+            let (_, header, merkle) = self.world.chain.find(txid).unwrap();
+            (proof.header, proof.merkle) = (header, merkle);
+        }
         let requests: Vec<Request> = proofs.iter().cloned().map(Request::from).collect();
         let verdicts = self.world.run(&requests);
         for (proof, verdict) in proofs.into_iter().zip(verdicts) {
@@ -151,7 +182,9 @@ impl Story {
         for _ in 0..12 {
             self.world.chain.mine(vec![]);
             self.world.settle_down();
+            self.unfreeze(u8::MAX);
         }
+        assert_eq!(self.world.frozen(), None);
         for (txid, (address, amount_sat)) in &self.owed {
             let status = self.world.status(*txid).unwrap();
             assert_eq!(status.state, PegOutState::Confirmed, "{amount_sat} sat");
