@@ -9,7 +9,7 @@ use bitcoin::{
     absolute::LockTime, consensus::serialize, transaction::Version as TxVersion, Amount, OutPoint,
     ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness,
 };
-use guildmint_core::{ledger::View, Tagged};
+use guildmint_core::{ledger::View, FederationId, Tagged};
 
 use super::{
     audit::totals,
@@ -163,14 +163,18 @@ impl Wallet {
         if chains.open() >= limits::MAX_OPEN_SLOTS {
             return;
         }
-        let Some(batch) = self.choose(view, &chains, totals, rate) else {
-            return;
-        };
+        if let Some(batch) = self.choose(view, &chains, totals, rate) {
+            self.open_slot(view, totals, &batch);
+        }
+    }
+
+    /// Takes peg-outs from the queue and coins from the pool, and puts a transaction in their place.
+    fn open_slot(&self, view: &mut View<'_, '_>, totals: Totals, batch: &Batch) {
         let id = totals.slot_next;
-        let Some((slot, change)) = self.assemble(id, &batch, self.agreed(view).height) else {
+        let Some((slot, change)) = self.assemble(id, batch, self.agreed(view).height) else {
             return;
         };
-        let Some(after) = totals.after(&batch) else {
+        let Some(after) = totals.after(batch) else {
             return;
         };
         view.put(&TotalsRow, &after);
@@ -189,6 +193,56 @@ impl Wallet {
             view.put(&Claimed(outpoint), &());
         }
         view.put(&SlotAt(id), &slot);
+    }
+
+    /// ⚠ Moves coins of which half the time has passed after which others could spend them (SPEC WAL-1), as far as the surplus
+    /// pays for it.
+    pub(super) fn refresh_old(&self, view: &mut View<'_, '_>) {
+        let Some(recovery) = &self.config.recovery else {
+            return;
+        };
+        let (chains, totals) = (Chains::new(view), totals(view));
+        let Some(fee_rate_sat_per_kvb) = self.fee_rate(view) else {
+            return;
+        };
+        if chains.open() >= limits::MAX_OPEN_SLOTS {
+            return;
+        }
+        let demand = Demand {
+            pay_sat: 0,
+            outputs: Vec::new(),
+            fee_rate_sat_per_kvb,
+            input_weight: self.descriptor.input_weight().to_wu(),
+        };
+        let agreed = self.agreed(view).height;
+        let half = u32::from(recovery.after_blocks / 2);
+        let is_due = |coin: &Coin| {
+            coin.slot.is_none()
+                && agreed.saturating_sub(coin.height) >= half
+                && demand.is_worth_spending(coin.amount_sat)
+        };
+        let coins = view.scan::<CoinAt>().into_iter();
+        let due = coins.filter(|(_, coin)| is_due(coin));
+        let mut due: Vec<Choice> = due.map(|(at, coin)| (at.0, coin)).collect();
+        due.sort_unstable_by_key(|(at, coin)| (coin.height, *at));
+        due.truncate(limits::MAX_INPUTS);
+        let budget_sat = totals.surplus_msat / 1000;
+        let batch = (1..=due.len()).rev().find_map(|count| {
+            let coins = due[..count].to_vec();
+            let total_sat = sum(coins.iter().map(|(_, coin)| coin.amount_sat))?;
+            let plan = demand.plan(count, total_sat, Some(budget_sat))?;
+            // What goes to nobody would go to miners whole.
+            plan.change_sat?;
+            let peg_outs = Vec::new();
+            Some(Batch {
+                peg_outs,
+                coins,
+                plan,
+            })
+        });
+        if let Some(batch) = batch {
+            self.open_slot(view, totals, &batch);
+        }
     }
 
     /// What it takes to pay these together.
@@ -268,6 +322,7 @@ impl Wallet {
             amount_sat,
             tweak,
             slot: Some(id),
+            height: built_at,
         });
         let change = version.change().zip(coin);
         let inputs = batch.coins.iter().map(|(outpoint, coin)| SlotInput {
@@ -285,13 +340,17 @@ impl Wallet {
         Some((slot, change))
     }
 
-    /// What change of a slot is tweaked by: the same on all guardians and for all versions, and for no other slot.
     pub(super) fn change_tweak(&self, slot: u64) -> Tweak {
-        let hash = Tagged::new("guildmint/wallet/change")
-            .add(self.federation.id)
-            .add(slot.to_le_bytes());
-        Tweak(hash.finish())
+        change_tweak(self.federation.id, slot)
     }
+}
+
+/// What change of a slot is tweaked by: the same on all guardians and for all versions, and for no other slot.
+pub fn change_tweak(federation: FederationId, slot: u64) -> Tweak {
+    let hash = Tagged::new("guildmint/wallet/change")
+        .add(federation)
+        .add(slot.to_le_bytes());
+    Tweak(hash.finish())
 }
 
 /// The coins to try, largest first: confirmed ones; then one unconfirmed coin with them, so that a transaction has at

@@ -156,6 +156,7 @@ impl Wallet {
                 amount_sat,
                 tweak: self.change_tweak(id),
                 slot: Some(id),
+                height: built_at,
             };
             view.put(&CoinAt(outpoint), &coin);
             // ⚠ Or it could be credited to somebody as a deposit (SPEC WAL-3).

@@ -27,11 +27,13 @@ mod freeze;
 mod peg_in;
 mod peg_out;
 mod query;
+mod recoverable;
 mod rows;
 mod sign;
 mod slots;
 mod vote;
 
+pub use recoverable::recoverable;
 pub use rows::{Coin, CoinAt};
 
 use rows::{AgreedBlock, Claimed, PegOutAt};
@@ -156,6 +158,7 @@ impl ServerModule for Wallet {
         // Those that were accepted earlier come first when the surplus is short.
         self.bump_stuck(view);
         self.pay_queued(view);
+        self.refresh_old(view);
         jobs.extend(self.announce(view));
         jobs
     }

@@ -61,6 +61,8 @@ pub struct Coin {
     /// The open slot whose change it is, if that is not confirmed. Of a slot with several versions it is the change of the
     /// last, which is the smallest, and cannot be spent: another version may be confirmed.
     pub slot: Option<u64>,
+    /// The agreed height at which it was confirmed; before that, of the block before its transaction was built.
+    pub height: u32,
 }
 
 /// Agreed. A peg-out that waits, by its number in the queue.
@@ -98,7 +100,16 @@ pub struct Slot {
     /// The transactions that pay, each in place of the one before. Only the last can be unsigned.
     pub versions: Vec<Version>,
     /// The one that a vote of this epoch has proved to be in an agreed block. Such a slot is gone when the epoch is over.
-    pub confirmed: Option<Txid>,
+    pub confirmed: Option<Confirmed>,
+}
+
+/// See [`Slot::confirmed`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmed {
+    /// The transaction.
+    pub txid: Txid,
+    /// The height of its block.
+    pub height: u32,
 }
 
 impl Slot {

@@ -9,8 +9,8 @@ use super::{
     audit::totals,
     build::fee_sat,
     rows::{
-        AgreedBlock, Announced, AnnouncedRow, Coin, CoinAt, PegOutAt, Progress, SignaturesOf, Slot,
-        SlotAt, Totals, TotalsRow, Version,
+        AgreedBlock, Announced, AnnouncedRow, Coin, CoinAt, Confirmed, PegOutAt, Progress,
+        SignaturesOf, Slot, SlotAt, Totals, TotalsRow, Version,
     },
     Wallet,
 };
@@ -161,14 +161,15 @@ impl Wallet {
         else {
             return Ok(());
         };
-        if !view.contains(&AgreedBlock(confirmation.header.block_hash())) {
+        let block = AgreedBlock(confirmation.header.block_hash());
+        let Some(height) = view.get(&block) else {
             return Err("proves a transaction by a block that is not agreed");
-        }
+        };
         confirmation
             .merkle
             .check(txid, confirmation.header.merkle_root)
             .map_err(|_| "proves a transaction by a wrong merkle branch")?;
-        let confirmed = Some(txid);
+        let confirmed = Some(Confirmed { txid, height });
         view.put(&row, &Slot { confirmed, ..slot });
         Ok(())
     }
@@ -176,14 +177,23 @@ impl Wallet {
     /// Closes the slots of which a version was proved to be in a block in this epoch.
     pub(super) fn close_confirmed(&self, view: &mut View<'_, '_>) {
         for (SlotAt(id), slot) in view.scan::<SlotAt>() {
-            let is_it = |version: &&Version| Some(version.txid) == slot.confirmed;
-            if let Some(confirmed) = slot.versions.iter().find(is_it) {
-                self.close(view, id, &slot, confirmed);
+            let Some(Confirmed { txid, height }) = slot.confirmed else {
+                continue;
+            };
+            if let Some(version) = slot.versions.iter().find(|version| version.txid == txid) {
+                self.close(view, id, &slot, version, height);
             }
         }
     }
 
-    fn close(&self, view: &mut View<'_, '_>, id: u64, slot: &Slot, confirmed: &Version) {
+    fn close(
+        &self,
+        view: &mut View<'_, '_>,
+        id: u64,
+        slot: &Slot,
+        confirmed: &Version,
+        height: u32,
+    ) {
         view.remove(&SlotAt(id));
         self.forget_signatures(view, id, slot.versions.len());
         for output in &slot.recipients {
@@ -197,7 +207,15 @@ impl Wallet {
         let coin = expected.as_ref().and_then(|row| view.get(row));
         if last.txid == confirmed.txid {
             if let Some((row, coin)) = expected.zip(coin) {
-                view.put(&row, &Coin { slot: None, ..coin });
+                let slot = None;
+                view.put(
+                    &row,
+                    &Coin {
+                        slot,
+                        height,
+                        ..coin
+                    },
+                );
             }
             return;
         }
@@ -223,6 +241,7 @@ impl Wallet {
                 amount_sat: smallest_sat.saturating_add(saved_sat),
                 tweak: self.change_tweak(id),
                 slot: None,
+                height,
             };
             view.put(&row, &change);
         }

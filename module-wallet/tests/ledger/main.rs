@@ -7,6 +7,7 @@ mod deposits;
 mod freezing;
 mod heights;
 mod random;
+mod refreshing;
 mod signing;
 mod withdrawals;
 mod world;
