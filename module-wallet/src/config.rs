@@ -44,6 +44,17 @@ impl FeeRateBounds {
     }
 }
 
+/// Who may spend a coin that has not moved for long (SPEC WAL-1): a way out if too many guardians lose their keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryBranch {
+    /// After so many blocks. Coins are moved by the federation before half of that is over.
+    pub after_blocks: u16,
+    /// How many of the keys must sign.
+    pub threshold: u8,
+    /// The keys; of no guardian.
+    pub keys: Vec<PublicKey>,
+}
+
 /// The wallet's parameters and public keys; part of the genesis config.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Wire)]
 #[wire(version = 1, max_bytes = limits::MAX_CONFIG_BYTES)]
@@ -68,6 +79,8 @@ pub struct WalletConfig {
     pub max_queue: u16,
     /// URLs of Electrum servers that clients may ask, such as `ssl://electrum.example.org:50002`.
     pub electrum: Vec<String>,
+    /// A second way to spend, after a time; none by default.
+    pub recovery: Option<RecoveryBranch>,
 }
 
 /// A config that no federation can have.
@@ -76,8 +89,8 @@ pub enum WalletConfigError {
     /// The keys make no descriptor.
     #[error(transparent)]
     Descriptor(#[from] DescriptorError),
-    /// Two guardians with one key.
-    #[error("the key {0} is that of two guardians")]
+    /// One key in two places.
+    #[error("the key {0} is named twice")]
     SameKey(PublicKey),
     /// A parameter out of its range.
     #[error("{parameter} is {value}, which is outside {min} to {max}")]
@@ -99,6 +112,8 @@ const MIN_RELAY_SAT_PER_KVB: u64 = 1_000;
 const MAX_SANE_SAT_PER_KVB: u64 = 10_000_000;
 /// Finality beyond a week helps nobody.
 const MAX_FINALITY_BLOCKS: u64 = 1_008;
+/// A month: coins are moved when half of that is over, and what pays for it must be found in time.
+const MIN_RECOVERY_BLOCKS: u64 = 4_320;
 
 impl WalletConfig {
     /// The usual parameters. On regtest a block is final as soon as one follows it; elsewhere, after ten.
@@ -118,6 +133,7 @@ impl WalletConfig {
             peg_out_fee: Amount::ZERO,
             max_queue: 256,
             electrum: Vec::new(),
+            recovery: None,
         }
     }
 
@@ -126,7 +142,7 @@ impl WalletConfig {
     /// # Errors
     /// If the keys are not as many as the guardians.
     pub fn descriptor(&self, quorum: Quorum) -> Result<FederationDescriptor, DescriptorError> {
-        FederationDescriptor::new(&self.guardians, quorum)
+        FederationDescriptor::new(&self.guardians, quorum, self.recovery.as_ref())
     }
 
     /// Checks what decoding cannot.
@@ -136,7 +152,9 @@ impl WalletConfig {
     pub fn validate(&self, quorum: Quorum) -> Result<(), WalletConfigError> {
         let descriptor = self.descriptor(quorum)?;
         let mut keys = BTreeSet::new();
-        if let Some(key) = self.guardians.iter().find(|key| !keys.insert(**key)) {
+        let recovery = self.recovery.iter().flat_map(|branch| &branch.keys);
+        let mut all = self.guardians.iter().chain(recovery);
+        if let Some(key) = all.find(|key| !keys.insert(**key)) {
             return Err(WalletConfigError::SameKey(*key));
         }
         let FeeRateBounds {
@@ -166,7 +184,25 @@ impl WalletConfig {
             ("max_queue", self.max_queue.into(), 1, queue),
             ("electrum URLs", self.electrum.len() as u64, 0, urls),
         ];
-        for (parameter, value, min, max) in ranges {
+        let recovery = self.recovery.iter().flat_map(|branch| {
+            let shortest = if self.network == Network::Regtest {
+                2
+            } else {
+                MIN_RECOVERY_BLOCKS
+            };
+            let keys = branch.keys.len() as u64;
+            [
+                ("recovery keys", keys, 1, limits::MAX_RECOVERY_KEYS as u64),
+                ("recovery threshold", branch.threshold.into(), 1, keys),
+                (
+                    "recovery blocks",
+                    branch.after_blocks.into(),
+                    shortest,
+                    u16::MAX.into(),
+                ),
+            ]
+        });
+        for (parameter, value, min, max) in ranges.into_iter().chain(recovery) {
             if !(min..=max).contains(&value) {
                 return Err(WalletConfigError::OutOfRange {
                     parameter,

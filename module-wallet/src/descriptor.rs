@@ -1,11 +1,16 @@
-//! The federation's addresses: `wsh(sortedmulti(t, …))` over tweaked keys (SPEC WAL-1).
+//! The federation's addresses: `wsh(sortedmulti(t, …))` over tweaked keys, perhaps with a second way to spend (SPEC WAL-1).
+
+use std::collections::BTreeSet;
 
 use bitcoin::{Address, Network, PublicKey, ScriptBuf, Weight};
 use guildmint_core::Quorum;
-use miniscript::descriptor::Wsh;
+use miniscript::{descriptor::Wsh, Miniscript, Segwitv0};
 use thiserror::Error;
 
-use crate::tweak::{tweak_public, Tweak, TweakError};
+use crate::{
+    config::RecoveryBranch,
+    tweak::{tweak_public, Tweak, TweakError},
+};
 
 /// Weight of an input before anything satisfies it: outpoint, empty script, sequence, and its empty witness's count.
 pub const INPUT_BASE_WEIGHT: u64 = 4 * (36 + 1 + 4) + 1;
@@ -15,6 +20,7 @@ pub const INPUT_BASE_WEIGHT: u64 = 4 * (36 + 1 + 4) + 1;
 pub struct FederationDescriptor {
     keys: Vec<bitcoin::secp256k1::PublicKey>,
     threshold: usize,
+    recovery: Option<RecoveryBranch>,
     input_weight: u64,
 }
 
@@ -44,10 +50,12 @@ impl FederationDescriptor {
     pub fn new(
         keys: &[bitcoin::secp256k1::PublicKey],
         quorum: Quorum,
+        recovery: Option<&RecoveryBranch>,
     ) -> Result<Self, DescriptorError> {
         let mut descriptor = Self {
             keys: keys.to_vec(),
             threshold: quorum.threshold(),
+            recovery: recovery.cloned(),
             input_weight: 0,
         };
         if keys.len() != quorum.guardians() {
@@ -70,7 +78,23 @@ impl FederationDescriptor {
     }
 
     fn wsh(&self, keys: Vec<PublicKey>) -> Result<Wsh<PublicKey>, DescriptorError> {
-        Wsh::new_sortedmulti(self.threshold, keys).map_err(|error| self.unfit(error))
+        let Some(recovery) = &self.recovery else {
+            return Wsh::new_sortedmulti(self.threshold, keys).map_err(|error| self.unfit(error));
+        };
+        // `sortedmulti` exists only alone.
+        let sorted: BTreeSet<String> = keys.iter().map(ToString::to_string).collect();
+        let list = |keys: Vec<String>| keys.join(",");
+        let script = format!(
+            "or_d(multi({},{}),and_v(v:older({}),multi({},{})))",
+            self.threshold,
+            list(sorted.into_iter().collect()),
+            recovery.after_blocks,
+            recovery.threshold,
+            list(recovery.keys.iter().map(ToString::to_string).collect()),
+        );
+        let script: Miniscript<PublicKey, Segwitv0> =
+            script.parse().map_err(|error| self.unfit(error))?;
+        Wsh::new(script).map_err(|error| self.unfit(error))
     }
 
     /// The guardians' keys for one tweak, in the guardians' order.
@@ -136,7 +160,8 @@ mod tests {
     #[test]
     fn every_size_of_federation_has_an_address() {
         for n in 1..=20 {
-            let descriptor = FederationDescriptor::new(&keys(n), Quorum::new(n.into()).unwrap());
+            let descriptor =
+                FederationDescriptor::new(&keys(n), Quorum::new(n.into()).unwrap(), None);
             let descriptor = descriptor.unwrap();
             let address = descriptor
                 .address(&Tweak([3; 32]), Network::Regtest)
@@ -150,7 +175,7 @@ mod tests {
     fn the_order_of_guardians_does_not_change_the_address() {
         let quorum = Quorum::new(4).unwrap();
         let script = |keys: &[_]| {
-            let descriptor = FederationDescriptor::new(keys, quorum).unwrap();
+            let descriptor = FederationDescriptor::new(keys, quorum, None).unwrap();
             descriptor.script_pubkey(&Tweak([3; 32])).unwrap()
         };
         let (forward, mut backward) = (keys(4), keys(4));
@@ -160,7 +185,27 @@ mod tests {
 
     #[test]
     fn refuses_a_number_of_keys_that_is_not_that_of_guardians() {
-        let error = FederationDescriptor::new(&keys(3), Quorum::new(4).unwrap()).unwrap_err();
+        let error = FederationDescriptor::new(&keys(3), Quorum::new(4).unwrap(), None).unwrap_err();
         assert!(matches!(error, DescriptorError::Keys { keys: 3, .. }));
+    }
+
+    #[test]
+    fn a_recovery_branch_is_part_of_every_address_and_costs_little() {
+        let quorum = Quorum::new(4).unwrap();
+        let mut branch = RecoveryBranch {
+            after_blocks: 52_560,
+            threshold: 2,
+            keys: keys(7)[4..].to_vec(),
+        };
+        let plain = FederationDescriptor::new(&keys(4), quorum, None).unwrap();
+        let with = FederationDescriptor::new(&keys(4), quorum, Some(&branch)).unwrap();
+        let tweak = Tweak([3; 32]);
+        let text = with.tweaked(&tweak).unwrap().to_string();
+        assert!(text.contains("older(52560)"), "{text}");
+        assert_ne!(plain.script_pubkey(&tweak), with.script_pubkey(&tweak));
+        let more = with.input_weight().to_wu() - plain.input_weight().to_wu();
+        assert!(more < 150, "{more}");
+        branch.after_blocks = 0;
+        assert!(FederationDescriptor::new(&keys(4), quorum, Some(&branch)).is_err());
     }
 }

@@ -10,7 +10,9 @@ use guildmint_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{limits, server::Wallet, Block, FeeRateBounds, WalletConfig, WalletSecret};
+use crate::{
+    limits, server::Wallet, Block, FeeRateBounds, RecoveryBranch, WalletConfig, WalletSecret,
+};
 
 /// All of a wallet's config that is neither a key nor the network, with the same names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Wire)]
@@ -26,6 +28,7 @@ pub struct WalletTerms {
     pub peg_out_fee: Amount,
     pub max_queue: u16,
     pub electrum: Vec<String>,
+    pub recovery: Option<RecoveryBranch>,
 }
 
 impl WalletTerms {
@@ -42,6 +45,7 @@ impl WalletTerms {
             peg_out_fee: usual.peg_out_fee,
             max_queue: usual.max_queue,
             electrum: usual.electrum,
+            recovery: usual.recovery,
         }
     }
 
@@ -54,6 +58,7 @@ impl WalletTerms {
             peg_out_fee: self.peg_out_fee,
             max_queue: self.max_queue,
             electrum: self.electrum,
+            recovery: self.recovery,
             ..WalletConfig::new(network, self.start, guardians)
         }
     }

@@ -11,6 +11,7 @@ pub mod limits;
 mod merkle;
 mod peg_in;
 mod peg_out;
+mod recovery;
 mod tweak;
 mod types;
 
@@ -21,17 +22,21 @@ mod founding;
 #[cfg(feature = "server")]
 pub mod server;
 
-pub use config::{Block, FeeRateBounds, WalletConfig, WalletConfigError, WalletSecret};
+pub use config::{
+    Block, FeeRateBounds, RecoveryBranch, WalletConfig, WalletConfigError, WalletSecret,
+};
 pub use descriptor::{DescriptorError, FederationDescriptor, INPUT_BASE_WEIGHT};
 #[cfg(feature = "server")]
 pub use founding::WalletTerms;
 pub use merkle::{MerkleBranch, MerkleError};
 pub use peg_in::{Deposit, PegInError, PegInProof};
 pub use peg_out::{PegOut, PegOutError};
+pub use recovery::{recover, RecoveryError, SpendableDescriptor};
 pub use tweak::{tweak_public, tweak_secret, Tweak, TweakError};
 pub use types::{
-    ChainAnswer, CoinAnswer, CoinsAnswer, Confirmation, Job, News, PegOutQuote, PegOutState,
-    PegOutStatus, PegOutsAnswer, PendingAnswer, QueuedAnswer, Signatures, Vote, Watched,
+    ChainAnswer, CoinAnswer, CoinsAnswer, Confirmation, Frozen, Job, News, PegOutQuote,
+    PegOutState, PegOutStatus, PegOutsAnswer, PendingAnswer, QueuedAnswer, Signatures, Stance,
+    Vote, Watched,
 };
 
 /// The module's name in configs and URLs.

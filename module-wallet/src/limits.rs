@@ -32,6 +32,12 @@ pub const MAX_UNCONFIRMED_CHAIN: usize = 10;
 /// Virtual bytes of such a chain, for the same reason: nodes relay no more than 101,000.
 pub const MAX_CHAIN_VBYTES: u64 = 95_000;
 
+/// Agreed blocks in which a transaction could have been confirmed and was not, before it is replaced by one that pays more.
+pub const BUMP_AFTER_BLOCKS: u32 = 6;
+
+/// Versions of a transaction that is replaced again and again. After the last of them it waits for lower fees.
+pub const MAX_VERSIONS: usize = 8;
+
 /// Confirmations in one vote, and in a guardian's own memory. More are left for later votes; the oldest are forgotten
 /// and sighted again.
 pub const MAX_CONFIRMATIONS: usize = 2 * MAX_OPEN_SLOTS;
@@ -41,6 +47,9 @@ pub const MAX_CONFIG_BYTES: usize = 64 * 1024;
 
 /// URLs of Electrum servers in the config. A config with more is refused.
 pub const MAX_ELECTRUM_URLS: usize = 16;
+
+/// Keys of a recovery branch. A config with more is refused.
+pub const MAX_RECOVERY_KEYS: usize = 20;
 
 /// Peg-outs that a config may let wait at once. A config with more is refused.
 pub const MAX_QUEUE: u16 = 1000;

@@ -20,6 +20,20 @@ pub struct Vote {
     pub signatures: Vec<Signatures>,
     /// Proofs that transactions of the federation are in blocks.
     pub confirmations: Vec<Confirmation>,
+    /// Whether the agreed chain is still the guardian's own; if none, its last word on that stays.
+    pub stance: Option<Stance>,
+}
+
+/// What a guardian says of a reorganisation deeper than finality (SPEC WAL-5).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stance {
+    /// The last agreed block is on its chain, or it does not know better.
+    #[default]
+    Follow,
+    /// This agreed block is not on its chain, which has another that is as deep: no deposit must be credited.
+    Freeze(Block),
+    /// Its operator has looked. The agreed chain can go on after this agreed block, the last that is on its own chain.
+    Unfreeze(Block),
 }
 
 /// One guardian's signatures on one of the federation's transactions.
@@ -48,7 +62,8 @@ pub struct Confirmation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Wire)]
 #[wire(version = 1, max_bytes = 64 * 1024)]
 pub enum News {
-    /// The chain: its tip, and the hashes of the blocks after the last agreed one that are deep enough.
+    /// The chain: its tip, and the hashes of the blocks after the last agreed one that are deep enough. If the last agreed
+    /// block is not among the blocks that are deep enough but another is, those up to its height.
     Chain {
         /// The height of the tip.
         tip_height: u32,
@@ -64,7 +79,56 @@ pub enum News {
     },
     /// A transaction of the federation is in a block that is agreed.
     Confirmed(Confirmation),
+    /// The guardian's operator has looked at a freeze, by its number, and wants to go on (SPEC WAL-5).
+    Unfreeze {
+        /// The number. A word on one freeze is none on the next.
+        number: u32,
+    },
 }
+
+impl News {
+    /// What there is to say of a chain whose tip is at `tip_height` and whose blocks are those of `hash_at`; `None` if that
+    /// chain is behind, or differs from the agreed one in blocks that may yet be replaced.
+    #[must_use]
+    pub fn of_chain(
+        agreed: Block,
+        tip_height: u32,
+        finality_blocks: u32,
+        hash_at: impl Fn(u32) -> Option<BlockHash>,
+    ) -> Option<Self> {
+        let last = tip_height.saturating_sub(finality_blocks);
+        if hash_at(agreed.height)? == agreed.hash {
+            let first_height = agreed.height.saturating_add(1);
+            let last = last.min(agreed.height.saturating_add(VOTED_BLOCKS));
+            return Some(Self::Chain {
+                tip_height,
+                first_height,
+                hashes: (first_height..=last).map_while(hash_at).collect(),
+            });
+        }
+        if last < agreed.height {
+            return None;
+        }
+        let window = Self::window_start(agreed.height)..=agreed.height;
+        let mut hashes: Vec<BlockHash> = window.rev().map_while(hash_at).collect();
+        hashes.reverse();
+        let before = u32::try_from(hashes.len()).unwrap_or(0);
+        Some(Self::Chain {
+            tip_height,
+            first_height: agreed.height.saturating_add(1).saturating_sub(before),
+            hashes,
+        })
+    }
+
+    /// Where to begin to tell of a chain that differs from the agreed one at this height.
+    #[must_use]
+    pub fn window_start(agreed_height: u32) -> u32 {
+        agreed_height.saturating_sub(VOTED_BLOCKS - 1)
+    }
+}
+
+/// [`limits::MAX_VOTED_BLOCKS`] as a number of blocks.
+const VOTED_BLOCKS: u32 = limits::MAX_VOTED_BLOCKS as u32;
 
 /// What a guardian asks of the outside world.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Wire)]
@@ -84,7 +148,18 @@ pub enum Job {
         agreed: Block,
         /// The federation's transactions that are not confirmed, at most [`limits::MAX_OPEN_SLOTS`] slots' worth.
         pending: Vec<Watched>,
+        /// The freeze of deposits, for the operator.
+        frozen: Option<Frozen>,
     },
+}
+
+/// A freeze of deposits (SPEC WAL-5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// How many freezes there have been, this one included: what operators call it by.
+    pub number: u32,
+    /// The last agreed block when it began.
+    pub at: Block,
 }
 
 /// A transaction of the federation that is not confirmed.
@@ -94,6 +169,8 @@ pub struct Watched {
     pub txid: Txid,
     /// Where one of its outputs pays to: servers index transactions by that.
     pub script_pubkey: ScriptBuf,
+    /// Whether a later version was sent in its place (SPEC WAL-8): it may be confirmed all the same, but is not sent again.
+    pub replaced: bool,
 }
 
 /// How far a peg-out has come: what its owner is told as the outcome of the output.
@@ -139,6 +216,8 @@ pub struct ChainAnswer {
     pub fee_rate_sat_per_kvb: Option<u64>,
     /// The tip as this guardian sees it.
     pub tip_height: Option<u32>,
+    /// The freeze of deposits; null if they are credited as usual.
+    pub frozen: Option<Frozen>,
 }
 
 /// Answer to `GET /v1/wallet/utxos?after=…&limit=…`: the reserves (SPEC AUD-1).
@@ -188,6 +267,8 @@ pub struct QueuedAnswer {
 pub struct PendingAnswer {
     /// Its id.
     pub txid: Txid,
+    /// The slot that it belongs to: of the transactions of a slot one will be confirmed.
+    pub slot: u64,
     /// How many peg-outs it pays.
     pub recipients: usize,
     /// What it pays to miners, in satoshi.

@@ -77,7 +77,8 @@ impl Subject for Users {
         for _ in 0..rng.gen_range(0..3) {
             self.deposit(rng);
         }
-        if rng.gen_range(0..8) == 0 {
+        // Never so deep that a block goes which is agreed.
+        if self.chain.tip_height() > founding().1.height && rng.gen_range(0..8) == 0 {
             self.chain.reorganise(1);
         }
         self.chain.mine(rng.gen_range(0..3));
@@ -111,7 +112,9 @@ impl Users {
                         "the network refuses the federation's transaction"
                     );
                 }
-                Job::Watch { agreed, pending } => (self.agreed, self.pending) = (agreed, pending),
+                Job::Watch {
+                    agreed, pending, ..
+                } => (self.agreed, self.pending) = (agreed, pending),
             }
         }
     }
@@ -131,15 +134,13 @@ impl Users {
     /// A guardian looks at the chain, of which it may not have the last block.
     fn look(&self, world: &mut World<Wallet>, peer: PeerId, rng: &mut ChaCha20Rng) {
         let tip_height = self.chain.tip_height() - rng.gen_range(0..2);
-        let first_height = self.agreed.height + 1;
-        let last = tip_height.saturating_sub(self.config.finality_blocks);
-        let hashes = (first_height..=last).filter_map(|height| self.chain.hash(height));
-        let news = News::Chain {
-            tip_height,
-            first_height,
-            hashes: hashes.collect(),
-        };
-        world.news(peer, &news);
+        let finality = self.config.finality_blocks;
+        let news = News::of_chain(self.agreed, tip_height, finality, |height| {
+            self.chain.hash(height)
+        });
+        if let Some(news) = news {
+            world.news(peer, &news);
+        }
         let sat_per_kvb = rng.gen_range(1_000..4_000);
         world.news(peer, &News::FeeRate { sat_per_kvb });
         for watched in &self.pending {

@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 /// Each of these libraries is named in these packages and nowhere else, so that it can be replaced there.
 const OWNERS: &[(&str, &[&str])] = &[
+    // In its tests.
+    ("bdk_wallet", &["guildmint-wallet"]),
     ("electrum-client", &["guildmint-wallet-electrum"]),
     // SPEC MIN-2: a denomination's key signs notes and nothing else. The first names itself in its tests, the third makes
     // the keys, and the last two make keys for tests.

@@ -163,6 +163,7 @@ impl Guardian {
         let at = At {
             epoch: Epoch(0),
             height: 0,
+            version: 1,
         };
         let mut ledger = Ledger::new(&self.rows);
         let faults = self

@@ -96,6 +96,9 @@ impl Handle {
         for (kind, sight) in &self.0.sights {
             let (ok, detail) = sight.check();
             checks.push(check(kind, ok, detail));
+            let alarm = sight.alarm();
+            let detail = alarm.clone().unwrap_or_else(|| "credited".to_owned());
+            checks.push(check("deposits", alarm.is_none(), detail));
         }
         let (ok, detail) = match status {
             Ok(status) => match (&status.halted, status.committed) {
@@ -215,6 +218,10 @@ impl Backend for Handle {
             _ => None,
         };
         let inner = &self.0;
+        let known = status.clone().ok_or_else(String::new);
+        for check in self.checks(&known) {
+            inner.metrics.check(&check.name, check.ok);
+        }
         inner
             .metrics
             .text(status.as_ref(), audit.as_ref(), &inner.network)

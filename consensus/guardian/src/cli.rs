@@ -111,6 +111,9 @@ pub struct Options {
     /// sqlite, or postgres://user@host:5432/database; passwords are better in PGPASSWORD or .pgpass.
     #[structopt(long, value_name = "database")]
     pub database: Option<Hidden>,
+    /// The number of a freeze of deposits that you have looked at, and after which to go on.
+    #[structopt(long, value_name = "number")]
+    pub unfreeze: Option<String>,
 }
 
 impl Options {
@@ -150,6 +153,7 @@ impl Options {
             (Key::DATABASE, self.database.map(|database| database.0)),
             (Key::ADMIN_HOSTS, self.admin_hosts),
             (Key::OPEN_METRICS, self.open_metrics),
+            (Key::UNFREEZE, self.unfreeze),
         ];
         let given = flags.into_iter();
         given

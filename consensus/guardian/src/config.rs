@@ -122,6 +122,13 @@ impl Key {
         expected: "sqlite, or the URL of a database, such as postgres://user@host:5432/database",
     };
 
+    /// The freeze of deposits after which to go on.
+    pub const UNFREEZE: Self = Self {
+        name: "unfreeze",
+        default: None,
+        expected: "the number of a freeze of deposits, as guildmintd status shows it",
+    };
+
     /// Its flag.
     #[must_use]
     pub fn flag(&self) -> String {
@@ -199,6 +206,7 @@ impl Sources {
             Key::DATABASE => file.database.as_ref().map(|database| database.0.clone()),
             Key::ADMIN_HOSTS => file.admin_hosts.as_ref().map(|hosts| hosts.join(",")),
             Key::OPEN_METRICS => file.open_metrics.map(|open| open.to_string()),
+            Key::UNFREEZE => file.unfreeze.map(|number| number.to_string()),
             _ => None,
         }
     }
@@ -266,10 +274,12 @@ pub struct Settings {
     pub database: Database,
     /// Who may see what is the operator's.
     pub admin: AdminSettings,
+    /// The freeze of deposits that the operator has looked at, and after which to go on (SPEC WAL-5).
+    pub unfreeze: Option<u32>,
 }
 
 impl Settings {
-    const KEYS: [Key; 12] = [
+    const KEYS: [Key; 13] = [
         Key::API_LISTEN,
         Key::ADMIN_LISTEN,
         Key::P2P_LISTEN,
@@ -282,6 +292,7 @@ impl Settings {
         Key::DATABASE,
         Key::ADMIN_HOSTS,
         Key::OPEN_METRICS,
+        Key::UNFREEZE,
     ];
 
     /// Reads all settings.
@@ -314,6 +325,10 @@ impl Settings {
             })?,
             database: sources.get(Key::DATABASE, Database::parse)?,
             admin: AdminSettings::resolve(sources)?,
+            unfreeze: match sources.text(Key::UNFREEZE) {
+                None => None,
+                Some(_) => Some(sources.get(Key::UNFREEZE, |number| number.parse().ok())?),
+            },
         })
     }
 

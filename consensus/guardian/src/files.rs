@@ -104,6 +104,8 @@ pub struct LocalFile {
     pub admin_hosts: Option<Vec<String>>,
     /// Whether `/metrics` needs no token.
     pub open_metrics: Option<bool>,
+    /// The number of the freeze of deposits after which to go on.
+    pub unfreeze: Option<u32>,
 }
 
 /// Text that may hold a password, and does not show in `Debug`.

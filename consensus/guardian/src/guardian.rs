@@ -325,7 +325,8 @@ fn start_worlds(config: &Config, inputs: &Sender<Input>) -> Result<(Worlds, Sigh
     let mut sights = Sights::new();
     if let Some((module, wallet)) = config.genesis.module(guildmint_wallet::KIND) {
         let wallet = WalletConfig::decode(&wallet.config).map_err(RunError::Wallet)?;
-        let observer = ChainObserver::new(&config.settings.electrum, &wallet)?;
+        let observer =
+            ChainObserver::new(&config.settings.electrum, &wallet, config.settings.unfreeze)?;
         let interval = chain::interval(wallet.network);
         let sight = worlds.start(module, observer, interval, inputs.clone())?;
         sights.push(("electrum", sight));

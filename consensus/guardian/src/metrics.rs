@@ -50,6 +50,11 @@ struct OfAnswer {
     answer: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCheck {
+    check: String,
+}
+
 /// All metrics of one guardian.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -57,6 +62,7 @@ pub(crate) struct Metrics {
     pool: Gauge,
     height: Gauge,
     behind: Gauge,
+    checks: Family<OfCheck, Gauge>,
     accepted: Counter,
     submissions: Family<OfAnswer, Counter>,
     faults: Family<OfGuardian, Counter>,
@@ -84,6 +90,7 @@ impl Default for Metrics {
             pool: Gauge::default(),
             height: Gauge::default(),
             behind: Gauge::default(),
+            checks: Family::default(),
             accepted: Counter::default(),
             submissions: Family::default(),
             faults: Family::default(),
@@ -123,6 +130,8 @@ impl Metrics {
         let help =
             "Epochs that the others have committed and this guardian has not, while it catches up";
         r.register("epochs_behind", help, self.behind.clone());
+        let help = "Whether a check of /readyz is in order";
+        r.register("check_ok", help, self.checks.clone());
         let help = "What the federation owns, by module";
         r.register("assets_msat", help, self.assets.clone());
         let help = "What the federation owes, by module";
@@ -161,6 +170,14 @@ impl Metrics {
     }
 
     /// A client's transaction was answered.
+    /// A check of `/readyz`.
+    pub(crate) fn check(&self, name: &str, ok: bool) {
+        let label = OfCheck {
+            check: name.to_owned(),
+        };
+        self.checks.get_or_create(&label).set(ok.into());
+    }
+
     pub(crate) fn submission(&self, answer: &'static str) {
         self.submissions.get_or_create(&OfAnswer { answer }).inc();
     }

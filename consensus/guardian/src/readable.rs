@@ -186,6 +186,7 @@ mod tests {
             amount_sat: 5000,
             tweak: Tweak([7; 32]),
             slot: Some(1),
+            height: 3,
         };
         let mut rows = Memory::default();
         let mut ledger = Ledger::new(&rows);

@@ -25,11 +25,18 @@ pub(crate) trait Observer: Send + 'static {
     /// Takes what the module asks, in the module's encoding. It may be asked twice.
     fn take(&mut self, job: &[u8]);
 
-    /// Does what was asked and looks around. Returns news in the module's encoding, if there is any, and how things look.
-    ///
-    /// # Errors
-    /// Why nothing can be seen, for the operator.
-    fn look(&mut self) -> Result<(Vec<Vec<u8>>, String), String>;
+    /// Does what was asked and looks around.
+    fn look(&mut self) -> Look;
+}
+
+/// What an observer sees.
+pub(crate) struct Look {
+    /// News in the module's encoding, if there is any.
+    pub(crate) news: Vec<Vec<u8>>,
+    /// How things look, or why nothing can be seen, for the operator.
+    pub(crate) seen: Result<String, String>,
+    /// What the operator must do something about.
+    pub(crate) alarm: Option<String>,
 }
 
 /// How the outside world is seen, for the operator.
@@ -38,6 +45,7 @@ pub(crate) struct Sight(Mutex<View>);
 struct View {
     ok: bool,
     detail: String,
+    alarm: Option<String>,
     outage: Outage,
 }
 
@@ -46,6 +54,7 @@ impl Default for Sight {
         Self(Mutex::new(View {
             ok: false,
             detail: "not seen yet".to_owned(),
+            alarm: None,
             outage: Outage::default(),
         }))
     }
@@ -58,8 +67,24 @@ impl Sight {
         (view.ok, view.detail.clone())
     }
 
-    fn update(&self, ok: bool, detail: String) {
+    /// What the operator must do something about.
+    pub(crate) fn alarm(&self) -> Option<String> {
+        self.view().alarm.clone()
+    }
+
+    fn update(&self, seen: Result<String, String>, alarm: Option<String>) {
+        let (ok, detail) = match seen {
+            Ok(detail) => (true, detail),
+            Err(why) => (false, why),
+        };
         let mut view = self.view();
+        if alarm != view.alarm {
+            match &alarm {
+                Some(alarm) => tracing::error!(%alarm, "the operator must look"),
+                None => tracing::info!("nothing is left for the operator to look at"),
+            }
+            view.alarm = alarm;
+        }
         if !ok {
             if let Some(failures) = view.outage.failed(Instant::now()) {
                 tracing::warn!(%detail, failures, "the outside world cannot be seen; trying again");
@@ -127,14 +152,10 @@ fn watch(
     tell: impl Fn(Vec<u8>) -> bool,
 ) {
     loop {
-        match observer.look() {
-            Ok((news, detail)) => {
-                sight.update(true, detail);
-                if !news.into_iter().all(&tell) {
-                    return;
-                }
-            }
-            Err(why) => sight.update(false, why),
+        let look = observer.look();
+        sight.update(look.seen, look.alarm);
+        if !look.news.into_iter().all(&tell) {
+            return;
         }
         match jobs.recv_timeout(interval) {
             Ok(job) => observer.take(&job),
@@ -163,10 +184,20 @@ mod tests {
             self.0.push(job.to_vec());
         }
 
-        fn look(&mut self) -> Result<(Vec<Vec<u8>>, String), String> {
-            match self.0.len() {
-                0 | 1 => Err("nobody asked".into()),
-                _ => Ok((std::mem::take(&mut self.0), "fine".into())),
+        fn look(&mut self) -> Look {
+            let asked = self.0.len() > 1;
+            Look {
+                news: if asked {
+                    std::mem::take(&mut self.0)
+                } else {
+                    Vec::new()
+                },
+                seen: if asked {
+                    Ok("fine".into())
+                } else {
+                    Err("nobody asked".into())
+                },
+                alarm: asked.then(|| "look".into()),
             }
         }
     }
@@ -192,6 +223,7 @@ mod tests {
             assert_eq!((module, news), (ModuleId(3), expected.to_vec()));
         }
         assert_eq!(sight.check(), (true, "fine".into()));
+        assert_eq!(sight.alarm().as_deref(), Some("look"));
         drop(worlds);
         // The thread ends, and with it the last sender.
         assert!(outputs.recv_blocking().is_err());

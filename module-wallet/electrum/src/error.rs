@@ -1,7 +1,7 @@
 //! What can be wrong with a server.
 
 use bitcoin::{BlockHash, Txid};
-use guildmint_wallet::MerkleError;
+use guildmint_wallet::{MerkleError, News};
 use thiserror::Error;
 
 /// Why a server is of no use now.
@@ -37,6 +37,8 @@ pub enum ServerError {
         found: BlockHash,
         /// The guardians'.
         expected: BlockHash,
+        /// Its chain up to there, if its block is deep enough to be final.
+        chain: Option<Box<News>>,
     },
     /// Its headers are no chain.
     #[error("the server's header at height {0} does not follow from the one before")]
@@ -63,6 +65,18 @@ pub enum ServerError {
 #[derive(Debug, Error)]
 #[error("no server is of use: {}", list(.0))]
 pub struct AllFailed(pub Vec<(String, ServerError)>);
+
+impl AllFailed {
+    /// ⚠ If no server has the guardians' chain and one has another that is as final: that chain. Guardians must hear of it
+    /// (SPEC WAL-5).
+    #[must_use]
+    pub fn other_chain(&self) -> Option<&News> {
+        self.0.iter().find_map(|(_, error)| match error {
+            ServerError::OtherChain { chain, .. } => chain.as_deref(),
+            _ => None,
+        })
+    }
+}
 
 fn list(failures: &[(String, ServerError)]) -> String {
     let each = failures

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bitcoin::{
+    block::Header,
     consensus::{deserialize, encode::serialize_hex},
     Script, Transaction, Txid,
 };
@@ -83,7 +84,8 @@ impl Observer {
     /// the fee rate, and proofs of transactions that are in agreed blocks.
     ///
     /// # Errors
-    /// If no server is of use: down, behind, on another chain or lying. Ask again later.
+    /// If no server is of use: down, behind, on another chain or lying. Ask again later. What guardians must hear of
+    /// another chain is [in the error](AllFailed::other_chain).
     pub fn poll(&mut self, agreed: Block, pending: &[Watched]) -> Result<Vec<News>, AllFailed> {
         self.try_each(|server, settings| {
             let mut news = vec![chain(server, settings, agreed)?];
@@ -249,7 +251,7 @@ fn chain(server: &Server, settings: &Settings, agreed: Block) -> Result<News, Se
         .min(limits::MAX_VOTED_BLOCKS);
     // The agreed block itself comes first: a server on another chain shows at once.
     let headers = server.headers(agreed.height, count + 1)?;
-    let mut hashes = headers.iter().map(bitcoin::block::Header::block_hash);
+    let mut hashes = headers.iter().map(Header::block_hash);
     match hashes.next() {
         Some(hash) if hash == agreed.hash => Ok(News::Chain {
             tip_height,
@@ -260,8 +262,25 @@ fn chain(server: &Server, settings: &Settings, agreed: Block) -> Result<News, Se
             height: agreed.height,
             found: found.unwrap_or(agreed.hash),
             expected: agreed.hash,
+            chain: if last < agreed.height {
+                None
+            } else {
+                Some(Box::new(other_chain(server, tip_height, agreed.height)?))
+            },
         }),
     }
+}
+
+/// The blocks up to the height of the last agreed one, which is not among them.
+fn other_chain(server: &Server, tip_height: u32, agreed_height: u32) -> Result<News, ServerError> {
+    let first_height = News::window_start(agreed_height);
+    let count = agreed_height.saturating_sub(first_height) as usize + 1;
+    let headers = server.headers(first_height, count)?;
+    Ok(News::Chain {
+        tip_height,
+        first_height,
+        hashes: headers.iter().map(Header::block_hash).collect(),
+    })
 }
 
 fn fee_rate(server: &Server, settings: &Settings) -> Result<Option<u64>, ServerError> {

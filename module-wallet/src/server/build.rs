@@ -9,7 +9,7 @@ use bitcoin::{
     absolute::LockTime, consensus::serialize, transaction::Version as TxVersion, Amount, OutPoint,
     ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness,
 };
-use guildmint_core::{ledger::View, Tagged};
+use guildmint_core::{ledger::View, FederationId, Tagged};
 
 use super::{
     audit::totals,
@@ -26,8 +26,10 @@ use crate::{limits, tweak::Tweak};
 const FRAME_WEIGHT: u64 = 4 * (4 + 4) + 2;
 /// Bytes of a P2WSH script, such as change goes to.
 const CHANGE_SCRIPT_BYTES: usize = 34;
+/// Virtual bytes of an output with such a script.
+pub const CHANGE_VBYTES: u64 = 8 + 1 + CHANGE_SCRIPT_BYTES as u64;
 /// Change below this would not be relayed, and is left to the miner.
-const MIN_CHANGE_SAT: u64 = 330;
+pub const MIN_CHANGE_SAT: u64 = 330;
 
 /// What must be paid, and at which price.
 pub struct Demand {
@@ -54,6 +56,11 @@ pub struct Plan {
     pub vbytes: u64,
 }
 
+/// What so many virtual bytes cost at a rate.
+pub fn fee_sat(vbytes: u64, rate_sat_per_kvb: u64) -> u64 {
+    vbytes.saturating_mul(rate_sat_per_kvb).div_ceil(1000)
+}
+
 const fn varint_bytes(count: usize) -> u64 {
     if count < 0xfd {
         1
@@ -75,9 +82,7 @@ impl Demand {
     }
 
     fn fee_sat(&self, vbytes: u64) -> u64 {
-        vbytes
-            .saturating_mul(self.fee_rate_sat_per_kvb)
-            .div_ceil(1000)
+        fee_sat(vbytes, self.fee_rate_sat_per_kvb)
     }
 
     /// Whether spending a coin of this size brings more than it costs.
@@ -158,14 +163,18 @@ impl Wallet {
         if chains.open() >= limits::MAX_OPEN_SLOTS {
             return;
         }
-        let Some(batch) = self.choose(view, &chains, totals, rate) else {
-            return;
-        };
+        if let Some(batch) = self.choose(view, &chains, totals, rate) {
+            self.open_slot(view, totals, &batch);
+        }
+    }
+
+    /// Takes peg-outs from the queue and coins from the pool, and puts a transaction in their place.
+    fn open_slot(&self, view: &mut View<'_, '_>, totals: Totals, batch: &Batch) {
         let id = totals.slot_next;
-        let Some((slot, change)) = self.assemble(id, &batch, self.agreed(view).height) else {
+        let Some((slot, change)) = self.assemble(id, batch, self.agreed(view).height) else {
             return;
         };
-        let Some(after) = totals.after(&batch) else {
+        let Some(after) = totals.after(batch) else {
             return;
         };
         view.put(&TotalsRow, &after);
@@ -184,6 +193,56 @@ impl Wallet {
             view.put(&Claimed(outpoint), &());
         }
         view.put(&SlotAt(id), &slot);
+    }
+
+    /// ⚠ Moves coins of which half the time has passed after which others could spend them (SPEC WAL-1), as far as the surplus
+    /// pays for it.
+    pub(super) fn refresh_old(&self, view: &mut View<'_, '_>) {
+        let Some(recovery) = &self.config.recovery else {
+            return;
+        };
+        let (chains, totals) = (Chains::new(view), totals(view));
+        let Some(fee_rate_sat_per_kvb) = self.fee_rate(view) else {
+            return;
+        };
+        if chains.open() >= limits::MAX_OPEN_SLOTS {
+            return;
+        }
+        let demand = Demand {
+            pay_sat: 0,
+            outputs: Vec::new(),
+            fee_rate_sat_per_kvb,
+            input_weight: self.descriptor.input_weight().to_wu(),
+        };
+        let agreed = self.agreed(view).height;
+        let half = u32::from(recovery.after_blocks / 2);
+        let is_due = |coin: &Coin| {
+            coin.slot.is_none()
+                && agreed.saturating_sub(coin.height) >= half
+                && demand.is_worth_spending(coin.amount_sat)
+        };
+        let coins = view.scan::<CoinAt>().into_iter();
+        let due = coins.filter(|(_, coin)| is_due(coin));
+        let mut due: Vec<Choice> = due.map(|(at, coin)| (at.0, coin)).collect();
+        due.sort_unstable_by_key(|(at, coin)| (coin.height, *at));
+        due.truncate(limits::MAX_INPUTS);
+        let budget_sat = totals.surplus_msat / 1000;
+        let batch = (1..=due.len()).rev().find_map(|count| {
+            let coins = due[..count].to_vec();
+            let total_sat = sum(coins.iter().map(|(_, coin)| coin.amount_sat))?;
+            let plan = demand.plan(count, total_sat, Some(budget_sat))?;
+            // What goes to nobody would go to miners whole.
+            plan.change_sat?;
+            let peg_outs = Vec::new();
+            Some(Batch {
+                peg_outs,
+                coins,
+                plan,
+            })
+        });
+        if let Some(batch) = batch {
+            self.open_slot(view, totals, &batch);
+        }
     }
 
     /// What it takes to pay these together.
@@ -256,12 +315,14 @@ impl Wallet {
             signed: false,
             fee_sat: batch.plan.fee_sat,
             vbytes: batch.plan.vbytes,
+            built_at,
             change_index: batch.plan.change_sat.map(|_| change_index),
         };
         let coin = batch.plan.change_sat.map(|amount_sat| Coin {
             amount_sat,
             tweak,
             slot: Some(id),
+            height: built_at,
         });
         let change = version.change().zip(coin);
         let inputs = batch.coins.iter().map(|(outpoint, coin)| SlotInput {
@@ -273,19 +334,23 @@ impl Wallet {
             inputs: inputs.collect(),
             recipients: batch.peg_outs.iter().map(|queued| queued.output).collect(),
             parent: batch.coins.iter().find_map(|(_, coin)| coin.slot),
-            built_at,
             versions: vec![version],
+            confirmed: None,
         };
         Some((slot, change))
     }
 
-    /// What change of a slot is tweaked by: the same on all guardians, and never twice.
-    fn change_tweak(&self, slot: u64) -> Tweak {
-        let hash = Tagged::new("guildmint/wallet/change")
-            .add(self.federation.id)
-            .add(slot.to_le_bytes());
-        Tweak(hash.finish())
+    pub(super) fn change_tweak(&self, slot: u64) -> Tweak {
+        change_tweak(self.federation.id, slot)
     }
+}
+
+/// What change of a slot is tweaked by: the same on all guardians and for all versions, and for no other slot.
+pub fn change_tweak(federation: FederationId, slot: u64) -> Tweak {
+    let hash = Tagged::new("guildmint/wallet/change")
+        .add(federation)
+        .add(slot.to_le_bytes());
+    Tweak(hash.finish())
 }
 
 /// The coins to try, largest first: confirmed ones; then one unconfirmed coin with them, so that a transaction has at
@@ -297,7 +362,7 @@ fn pools(view: &View<'_, '_>, chains: &Chains) -> Vec<Vec<Choice>> {
         .map(|(at, coin)| (at.0, coin))
         .collect();
     coins.sort_unstable_by_key(|(at, coin)| (Reverse(coin.amount_sat), *at));
-    let usable = |coin: &Coin| coin.slot.is_some() && chains.has_room(coin.slot, 0);
+    let usable = |coin: &Coin| coin.slot.is_some_and(|slot| chains.may_spend_change(slot));
     let extra = coins
         .iter()
         .find(|(_, coin)| usable(coin))
@@ -348,6 +413,7 @@ fn input(previous_output: OutPoint) -> TxIn {
     TxIn {
         previous_output,
         script_sig: ScriptBuf::new(),
+        // ⚠ Or nodes that go by BIP-125 would take no other version (SPEC WAL-8).
         sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
         witness: Witness::new(),
     }

@@ -52,14 +52,23 @@ impl Wallet {
             latest.hashes.clone_from(&vote.hashes);
         }
         latest.fee_rate_sat_per_kvb = vote.fee_rate_sat_per_kvb.or(latest.fee_rate_sat_per_kvb);
+        if let Some(stance) = vote.stance {
+            if !self.names_agreed_block(view, stance) {
+                return Err("freezes or unfreezes at a block that is not agreed");
+            }
+            latest.stance = stance;
+        }
         if latest != before {
             view.put(&VoteOf(peer), &latest);
         }
         Ok(())
     }
 
-    /// Extends the agreed chain by every block that t latest votes name.
+    /// Extends the agreed chain by every block that t latest votes name. It stands still while deposits are frozen.
     pub(super) fn advance(&self, view: &mut View<'_, '_>) {
+        if self.frozen(view).is_some() {
+            return;
+        }
         let mut votes = view.scan::<VoteOf>();
         let start = self.agreed(view);
         let mut tip = start;

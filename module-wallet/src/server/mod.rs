@@ -21,15 +21,19 @@ use crate::{
 
 mod audit;
 mod build;
+mod bump;
 mod chain;
+mod freeze;
 mod peg_in;
 mod peg_out;
 mod query;
+mod recoverable;
 mod rows;
 mod sign;
 mod slots;
 mod vote;
 
+pub use recoverable::recoverable;
 pub use rows::{Coin, CoinAt};
 
 use rows::{AgreedBlock, Claimed, PegOutAt};
@@ -149,8 +153,12 @@ impl ServerModule for Wallet {
     }
 
     fn settle(&self, view: &mut View<'_, '_>, _at: At) -> Vec<Job> {
+        self.close_confirmed(view);
         let mut jobs = self.finish_signed(view);
+        // Those that were accepted earlier come first when the surplus is short.
+        self.bump_stuck(view);
         self.pay_queued(view);
+        self.refresh_old(view);
         jobs.extend(self.announce(view));
         jobs
     }

@@ -46,7 +46,7 @@ impl Wallet {
             let message = format!("the deposit {} was claimed before", deposit.outpoint);
             Reject::permanent("already_claimed", message)
         })?;
-        self.spendable(view, &deposit)?;
+        let height = self.spendable(view, &deposit)?;
         let amount = Amount::from_sat(deposit.amount_sat)
             .map_err(|error| Reject::permanent("too_much", error))?;
         let fee = self.config.peg_in_fee;
@@ -56,6 +56,7 @@ impl Wallet {
             amount_sat: deposit.amount_sat,
             tweak: Tweak::from(proof.tweak_key),
             slot: None,
+            height,
         };
         view.put(&CoinAt(deposit.outpoint), &coin);
         Ok(Spent {
@@ -65,7 +66,17 @@ impl Wallet {
         })
     }
 
-    fn spendable(&self, view: &View<'_, '_>, deposit: &Deposit) -> Result<(), Reject> {
+    /// The height of the deposit's block, if it may be credited now.
+    fn spendable(&self, view: &View<'_, '_>, deposit: &Deposit) -> Result<u32, Reject> {
+        if let Some(frozen) = self.frozen(view) {
+            // ⚠ The block may be one of those that are no more.
+            let message = format!(
+                "deposits are not credited until the guardians' operators have looked at a reorganisation of the chain \
+                 (freeze {}, at block {}); try again later",
+                frozen.number, frozen.at.height
+            );
+            return Err(Reject::retryable("frozen", message));
+        }
         let agreed = self.agreed(view).height;
         let Some(height) = view.get(&AgreedBlock(deposit.block)) else {
             let message = format!(
@@ -80,6 +91,6 @@ impl Wallet {
                 format!("a miner's reward is credited at a depth of {COINBASE_MATURITY} blocks, not {depth}");
             return Err(Reject::retryable("coinbase_immature", message));
         }
-        Ok(())
+        Ok(height)
     }
 }

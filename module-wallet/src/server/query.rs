@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{
+    recoverable::recoverable,
     rows::{AgreedBlock, CoinAt, QueueAt},
     slots::{state, versions},
     vote::sighting,
@@ -35,7 +36,11 @@ impl Wallet {
             "peg-out-quote" => Some(self.quote_answer(agreed, query).and_then(json)),
             "chain" => Some(json(self.chain_answer(agreed, local))),
             "block" => Some(self.block_answer(agreed, query).and_then(json)),
-            "utxos" => Some(coins_answer(agreed, query).and_then(json)),
+            "utxos" => Some(coins_answer(coins(agreed), query).and_then(json)),
+            "recoverable" => {
+                let coins = recoverable(agreed, self.federation.id).into_iter();
+                Some(coins_answer(coins, query).and_then(json))
+            }
             "peg-outs" => Some(json(self.peg_outs_answer(agreed))),
             _ => None,
         }
@@ -58,6 +63,7 @@ impl Wallet {
             agreed: self.agreed(agreed),
             fee_rate_sat_per_kvb: self.fee_rate(agreed),
             tip_height: sighting(local).tip_height,
+            frozen: self.frozen(agreed),
         }
     }
 
@@ -82,11 +88,12 @@ impl Wallet {
             .into_iter()
             .map(|(id, number, slot, version)| PendingAnswer {
                 txid: version.txid,
+                slot: id,
                 recipients: slot.recipients.len(),
                 fee_sat: version.fee_sat,
                 state: state(&version),
                 signers: self.signers(agreed, id, number),
-                built_at: slot.built_at,
+                built_at: version.built_at,
             });
         PegOutsAnswer {
             queued: queued.take(limits::MAX_PAGE).collect(),
@@ -95,28 +102,31 @@ impl Wallet {
     }
 }
 
-fn coins_answer(agreed: &View<'_, '_>, query: &Query) -> Result<CoinsAnswer, Reject> {
+/// A page of coins, which come in the order of their outpoints.
+fn coins_answer(
+    coins: impl Iterator<Item = CoinAnswer>,
+    query: &Query,
+) -> Result<CoinsAnswer, Reject> {
     let after: Option<OutPoint> = optional(query, "after")?;
     let limit = optional(query, "limit")?
         .unwrap_or(limits::MAX_PAGE)
         .clamp(1, limits::MAX_PAGE);
-    let rest = agreed
-        .scan::<CoinAt>()
-        .into_iter()
-        .skip_while(|(at, _)| after.is_some_and(|after| at.0 <= after));
-    let mut utxos: Vec<CoinAnswer> = rest
-        .take(limit + 1)
-        .map(|(at, coin)| CoinAnswer {
-            outpoint: at.0,
-            amount_sat: coin.amount_sat,
-            tweak: coin.tweak,
-            confirmed: coin.slot.is_none(),
-        })
-        .collect();
+    let rest = coins.skip_while(|coin| after.is_some_and(|after| coin.outpoint <= after));
+    let mut utxos: Vec<CoinAnswer> = rest.take(limit + 1).collect();
     let more = utxos.len() > limit;
     utxos.truncate(limit);
     let next = utxos.last().filter(|_| more).map(|coin| coin.outpoint);
     Ok(CoinsAnswer { utxos, next })
+}
+
+fn coins(agreed: &View<'_, '_>) -> impl Iterator<Item = CoinAnswer> {
+    let coins = agreed.scan::<CoinAt>().into_iter();
+    coins.map(|(at, coin)| CoinAnswer {
+        outpoint: at.0,
+        amount_sat: coin.amount_sat,
+        tweak: coin.tweak,
+        confirmed: coin.slot.is_none(),
+    })
 }
 
 fn json(answer: impl Serialize) -> Result<Json, Reject> {

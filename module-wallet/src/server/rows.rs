@@ -4,7 +4,11 @@ use bitcoin::{secp256k1::ecdsa::Signature, BlockHash, OutPoint, ScriptBuf, Txid}
 use guildmint_core::{encoding::hex_bytes, PeerId, Row};
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Block, tweak::Tweak, types::Confirmation};
+use crate::{
+    config::Block,
+    tweak::Tweak,
+    types::{Confirmation, Frozen, Stance},
+};
 
 /// Agreed. A block of the agreed chain, and its height. For ever.
 #[derive(Serialize, Deserialize, Row)]
@@ -33,6 +37,8 @@ pub struct LatestVote {
     pub hashes: Vec<BlockHash>,
     /// The fee rate.
     pub fee_rate_sat_per_kvb: Option<u64>,
+    /// Whether the agreed chain is its own.
+    pub stance: Stance,
 }
 
 /// Agreed. An output that was or never can be claimed as a deposit. For ever (SPEC WAL-3).
@@ -52,8 +58,11 @@ pub struct Coin {
     pub amount_sat: u64,
     /// What its keys are tweaked by.
     pub tweak: Tweak,
-    /// The open slot whose change it is, if that is not confirmed.
+    /// The open slot whose change it is, if that is not confirmed. Of a slot with several versions it is the change of the
+    /// last, which is the smallest, and cannot be spent: another version may be confirmed.
     pub slot: Option<u64>,
+    /// The agreed height at which it was confirmed; before that, of the block before its transaction was built.
+    pub height: u32,
 }
 
 /// Agreed. A peg-out that waits, by its number in the queue.
@@ -88,10 +97,26 @@ pub struct Slot {
     pub recipients: Vec<guildmint_core::OutPoint>,
     /// The slot whose unconfirmed change is among the inputs.
     pub parent: Option<u64>,
-    /// The agreed height at which the first version was built.
-    pub built_at: u32,
-    /// The transactions that pay, each in place of the one before.
+    /// The transactions that pay, each in place of the one before. Only the last can be unsigned.
     pub versions: Vec<Version>,
+    /// The one that a vote of this epoch has proved to be in an agreed block. Such a slot is gone when the epoch is over.
+    pub confirmed: Option<Confirmed>,
+}
+
+/// See [`Slot::confirmed`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmed {
+    /// The transaction.
+    pub txid: Txid,
+    /// The height of its block.
+    pub height: u32,
+}
+
+impl Slot {
+    /// The version that guardians send: the last one that is signed.
+    pub fn signed(&self) -> Option<&Version> {
+        self.versions.iter().rev().find(|version| version.signed)
+    }
 }
 
 /// A coin that a slot spends.
@@ -110,9 +135,12 @@ pub struct SlotInput {
 pub struct Version {
     /// Its id.
     pub txid: Txid,
-    /// The transaction; with its witnesses once it is signed.
+    /// The transaction, with its witnesses once it is signed. Empty once a later version is signed: it may still be the
+    /// one that is confirmed, but nobody sends it any more.
     #[serde(with = "hex_bytes")]
     pub transaction: Vec<u8>,
+    /// The agreed height at which it was built.
+    pub built_at: u32,
     /// Whether enough guardians have signed.
     pub signed: bool,
     /// What it pays to miners.
@@ -197,8 +225,24 @@ pub struct AnnouncedRow;
 pub struct Announced {
     /// After which block.
     pub agreed: Block,
-    /// Which transactions.
-    pub pending: Vec<Txid>,
+    /// Which transactions, and whether they were signed.
+    pub pending: Vec<(Txid, bool)>,
+    /// Whether deposits are frozen.
+    pub frozen: Option<Frozen>,
+}
+
+/// Agreed. How often deposits were frozen, and whether they are.
+#[derive(Serialize, Deserialize, Row)]
+#[row(table = 13, value = Freezes, resident)]
+pub struct FreezesRow;
+
+/// See [`FreezesRow`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freezes {
+    /// How often.
+    pub count: u32,
+    /// The last agreed block when they were frozen, if they are.
+    pub at: Option<Block>,
 }
 
 /// Local. The latest news.
@@ -220,3 +264,8 @@ pub struct Sighting {
     /// Transactions of the federation that are in blocks; the newest last.
     pub confirmations: Vec<Confirmation>,
 }
+
+/// Local. The number of the freeze after which this guardian's operator wants to go on.
+#[derive(Serialize, Deserialize, Row)]
+#[row(table = 2, value = u32, resident)]
+pub struct UnfreezeRow;

@@ -126,6 +126,10 @@ impl Wallet {
             };
             jobs.extend(broadcast(&signed));
             self.forget_signatures(view, id, slot.versions.len());
+            // Those before are kept to be recognised when they are confirmed, which takes no more than their ids.
+            for older in slot.versions.iter_mut().take(usize::from(number)) {
+                older.transaction.clear();
+            }
             if let Some(place) = slot.versions.get_mut(usize::from(number)) {
                 *place = signed;
             }

@@ -6,7 +6,7 @@ use bitcoin::BlockHash;
 use guildmint_core::{ledger::View, module::Fault, PeerId};
 
 use super::{
-    rows::{RecentBlock, Sighting, SightingRow, SignaturesOf, VoteOf},
+    rows::{RecentBlock, Sighting, SightingRow, SignaturesOf, UnfreezeRow, VoteOf},
     slots::versions,
     Wallet,
 };
@@ -28,6 +28,12 @@ pub fn sighting(local: &View<'_, '_>) -> Sighting {
 
 /// Takes in news.
 pub fn remember(local: &mut View<'_, '_>, news: News) {
+    if let News::Unfreeze { number } = news {
+        if local.get(&UnfreezeRow) != Some(number) {
+            local.put(&UnfreezeRow, &number);
+        }
+        return;
+    }
     let before = sighting(local);
     let mut now = before.clone();
     match news {
@@ -52,6 +58,7 @@ pub fn remember(local: &mut View<'_, '_>, news: News) {
                 .saturating_sub(limits::MAX_CONFIRMATIONS);
             now.confirmations.drain(..surplus);
         }
+        News::Unfreeze { .. } => {}
     }
     // The same news again changes no row.
     if now != before {
@@ -99,7 +106,11 @@ impl Wallet {
         let signatures = self.missing_signatures(agreed);
         let (confirmations, provable) = confirmations(agreed, &sighting, tip);
 
-        let reason = new_blocks || new_rate || !signatures.is_empty() || provable;
+        let stance = self.stance(agreed, local, &sighting);
+        let stance = stance.filter(|stance| *stance != said.stance);
+
+        let reason =
+            new_blocks || new_rate || !signatures.is_empty() || provable || stance.is_some();
         reason.then(|| Vote {
             first_height: tip.height.saturating_add(1),
             hashes: if new_blocks {
@@ -110,6 +121,7 @@ impl Wallet {
             fee_rate_sat_per_kvb: fee_rate,
             signatures,
             confirmations,
+            stance,
         })
     }
 
@@ -140,6 +152,7 @@ impl Wallet {
                 Err(kind) => faults.push(fault(*peer, kind)),
             }
         }
+        self.count_stances(view);
         self.advance(view);
         for (peer, vote) in &counted {
             for signatures in &vote.signatures {

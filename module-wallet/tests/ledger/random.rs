@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use guildmint_core::{PeerId, TxId};
-use guildmint_wallet::{PegInProof, PegOutState, Vote};
+use guildmint_core::{Amount, PeerId, TxId};
+use guildmint_wallet::{CoinsAnswer, News, PegInProof, PegOutState, Stance, Vote};
 use proptest::prelude::*;
 
+use crate::chain::start;
 use crate::world::{address, script, Request, World};
 
 #[derive(Debug, Clone)]
@@ -16,6 +17,16 @@ enum Step {
     Mine(u32),
     Epoch,
     Lie(u8),
+    /// What miners ask for from now on.
+    Miners(u64),
+    /// So many blocks, and what guardians make of them.
+    Wait(u32),
+    /// A miner takes a version that was replaced.
+    MineReplaced,
+    /// So many blocks are replaced by others.
+    Reorganise(usize),
+    /// These operators have looked.
+    Unfreeze(u8),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -26,6 +37,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (1u32..4).prop_map(Step::Mine),
         2 => Just(Step::Epoch),
         1 => (0u8..4).prop_map(Step::Lie),
+        2 => prop_oneof![Just(0), Just(u64::MAX), 1_000u64..60_000].prop_map(Step::Miners),
+        2 => (1u32..20).prop_map(Step::Wait),
+        1 => Just(Step::MineReplaced),
+        1 => (1usize..5).prop_map(Step::Reorganise),
+        1 => any::<u8>().prop_map(Step::Unfreeze),
     ];
     prop::collection::vec(step, 10..45)
 }
@@ -53,6 +69,7 @@ fn greedy(peer: PeerId, vote: &mut Vote) {
         vote.fee_rate_sat_per_kvb = Some(u64::MAX);
         vote.hashes.reverse();
         vote.confirmations.clear();
+        vote.stance = Some(Stance::Freeze(start()));
     }
 }
 
@@ -82,12 +99,44 @@ impl Story {
             Step::Mine(count) => self.world.chain.mine_empty(count),
             Step::Epoch => self.claim(),
             Step::Lie(which) => self.world.tamper = LIARS[usize::from(which)],
+            Step::Miners(ask) => self.world.chain.miners_sat_per_kvb = ask,
+            Step::Wait(blocks) => {
+                for _ in 0..blocks {
+                    self.world.chain.mine(vec![]);
+                    self.world.observe();
+                    self.world.run(&[]);
+                }
+            }
+            Step::MineReplaced => drop(self.world.chain.mine_replaced()),
+            Step::Reorganise(depth) => {
+                let depth = depth.min(self.world.chain.blocks.len());
+                self.world.chain.reorganise(depth, &[]);
+            }
+            Step::Unfreeze(who) => self.unfreeze(who),
         }
         self.world.observe();
     }
 
+    fn unfreeze(&mut self, who: u8) {
+        let Some(frozen) = self.world.frozen() else {
+            return;
+        };
+        for (bit, guardian) in self.world.guardians.iter_mut().enumerate() {
+            if who >> bit & 1 == 1 {
+                let number = frozen.number;
+                guardian.hear(News::Unfreeze { number });
+            }
+        }
+    }
+
     fn claim(&mut self) {
-        let proofs = std::mem::take(&mut self.unclaimed);
+        let mut proofs = std::mem::take(&mut self.unclaimed);
+        // The block may be another since.
+        for proof in &mut proofs {
+            let txid = proof.claim().unwrap().outpoint.txid;
+            let (_, header, merkle) = self.world.chain.find(txid).unwrap();
+            (proof.header, proof.merkle) = (header, merkle);
+        }
         let requests: Vec<Request> = proofs.iter().cloned().map(Request::from).collect();
         let verdicts = self.world.run(&requests);
         for (proof, verdict) in proofs.into_iter().zip(verdicts) {
@@ -129,10 +178,13 @@ impl Story {
     fn heal(&mut self) {
         self.world.tamper = honest;
         self.world.set_fee_rate(1_000);
+        self.world.chain.miners_sat_per_kvb = 0;
         for _ in 0..12 {
             self.world.chain.mine(vec![]);
             self.world.settle_down();
+            self.unfreeze(u8::MAX);
         }
+        assert_eq!(self.world.frozen(), None);
         for (txid, (address, amount_sat)) in &self.owed {
             let status = self.world.status(*txid).unwrap();
             assert_eq!(status.state, PegOutState::Confirmed, "{amount_sat} sat");
@@ -141,6 +193,12 @@ impl Story {
         }
         self.claim();
         assert!(self.unclaimed.is_empty());
+        let utxos = self.world.query("utxos", &[]).unwrap();
+        let utxos: CoinsAnswer = serde_json::from_value(utxos).unwrap();
+        for coin in utxos.utxos {
+            let unspent_sat = self.world.chain.unspent_sat(coin.outpoint);
+            assert_eq!(unspent_sat, Some(coin.amount_sat));
+        }
     }
 }
 
@@ -148,9 +206,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn all_is_paid_once_and_nobody_disagrees(steps in steps(), large in any::<bool>()) {
+    fn all_is_paid_once_and_nobody_disagrees(
+        steps in steps(),
+        large in any::<bool>(),
+        peg_in_fee_sat in prop_oneof![Just(0), 0u64..1_500],
+    ) {
+        let guardians = if large { 7 } else { 4 };
         let mut story = Story {
-            world: World::new(if large { 7 } else { 4 }),
+            // What bumping may spend.
+            world: World::with(guardians, |config| {
+                config.peg_in_fee = Amount::from_sat(peg_in_fee_sat).unwrap();
+            }),
             unclaimed: Vec::new(),
             deposits: 0,
             owed: BTreeMap::new(),

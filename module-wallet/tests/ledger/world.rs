@@ -9,8 +9,8 @@ use guildmint_core::{
     Epoch, FederationId, ModuleId, PeerId, Quorum, TxId, Wire,
 };
 use guildmint_wallet::{
-    client::WalletClient, dealer, server::Wallet, Block, Confirmation, Job, News, PegInProof,
-    PegOut, PegOutQuote, PegOutStatus, Vote, WalletConfig, Watched,
+    client::WalletClient, dealer, server::Wallet, Block, ChainAnswer, Confirmation, Frozen, Job,
+    News, PegInProof, PegOut, PegOutQuote, PegOutStatus, Vote, WalletConfig, Watched,
 };
 use rand_chacha::{rand_core::SeedableRng, ChaCha20Rng};
 use serde_json::Value as Json;
@@ -159,17 +159,13 @@ impl World {
         let tip = self.chain.tip();
         for guardian in &mut self.guardians {
             let (agreed, pending) = guardian.watch.clone().unwrap_or((start(), vec![]));
-            let last = tip.height.saturating_sub(self.config.finality_blocks);
-            let hashes = (agreed.height + 1..=last).take(144);
-            let chain = News::Chain {
-                tip_height: tip.height,
-                first_height: agreed.height + 1,
-                hashes: hashes
-                    .map(|height| self.chain.header(height).unwrap().block_hash())
-                    .collect(),
-            };
+            let chain = News::of_chain(agreed, tip.height, self.config.finality_blocks, |height| {
+                self.chain.hash(height)
+            });
             let sat_per_kvb = guardian.fee_rate_sat_per_kvb;
-            guardian.hear(chain);
+            if let Some(chain) = chain {
+                guardian.hear(chain);
+            }
             guardian.hear(News::FeeRate { sat_per_kvb });
             for watched in pending {
                 let found = self.chain.find(watched.txid);
@@ -250,7 +246,9 @@ impl World {
                     let rate = self.config.fee_rate_bounds.min_sat_per_kvb;
                     self.chain.broadcast(transaction, rate);
                 }
-                Job::Watch { agreed, pending } => {
+                Job::Watch {
+                    agreed, pending, ..
+                } => {
                     for guardian in &mut self.guardians {
                         guardian.watch = Some((agreed, pending.clone()));
                     }
@@ -291,6 +289,11 @@ impl World {
         self.guardians[0]
             .read(|wallet, agreed, local| wallet.query(agreed, local, &query))
             .unwrap()
+    }
+
+    pub fn frozen(&self) -> Option<Frozen> {
+        let chain: ChainAnswer = serde_json::from_value(self.query("chain", &[]).unwrap()).unwrap();
+        chain.frozen
     }
 
     pub fn quote(&self, address: &str, amount_sat: u64) -> Result<PegOutQuote, Reject> {

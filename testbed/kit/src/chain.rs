@@ -21,8 +21,10 @@ pub struct FakeChain {
     pool: Vec<Transaction>,
     unspent: BTreeMap<OutPoint, TxOut>,
     strangers: u64,
-    /// What fee rate gets a transaction confirmed soon, in satoshi per 1000 virtual bytes; the pool keeps cheaper ones waiting.
+    /// What fee rate is said to get a transaction confirmed soon, in satoshi per 1000 virtual bytes.
     pub fee_rate_sat_per_kvb: u64,
+    /// What miners ask for in fact; the pool keeps cheaper transactions waiting. Strangers always pay enough.
+    pub miners_sat_per_kvb: u64,
 }
 
 /// Where a transaction is.
@@ -48,6 +50,15 @@ pub enum BroadcastError {
         /// What it should be.
         least_sat: u64,
     },
+    /// It conflicts with what waits already, and pays too little more to replace that (BIP-125).
+    TooLittleMore {
+        /// The fee in satoshi.
+        fee_sat: u64,
+        /// What it should be.
+        least_sat: u64,
+    },
+    /// It conflicts with one that does not signal that it may be replaced.
+    Final(Txid),
 }
 
 impl Default for FakeChain {
@@ -66,6 +77,7 @@ impl FakeChain {
             unspent: BTreeMap::new(),
             strangers: 0,
             fee_rate_sat_per_kvb: 2_000,
+            miners_sat_per_kvb: RELAY_SAT_PER_KVB,
         };
         chain.mine(1);
         chain
@@ -115,9 +127,15 @@ impl FakeChain {
         );
         let out_point = OutPoint::new(coinbase.compute_txid(), 0);
         let mut transactions = vec![coinbase];
-        let pool = std::mem::take(&mut self.pool);
-        for transaction in pool {
-            if self.pays_enough(&transaction) {
+        let paying: Vec<Txid> = self
+            .pool
+            .iter()
+            .filter(|transaction| self.pays_enough(transaction))
+            .flat_map(|transaction| self.package(transaction))
+            .map(Transaction::compute_txid)
+            .collect();
+        for transaction in std::mem::take(&mut self.pool) {
+            if paying.contains(&transaction.compute_txid()) {
                 transactions.push(transaction);
             } else {
                 self.pool.push(transaction);
@@ -148,8 +166,9 @@ impl FakeChain {
         OutPoint::new(txid, u32::try_from(others).unwrap_or(u32::MAX))
     }
 
-    /// Takes a transaction into the pool. One that is there already, or in a block, is taken silently; one that conflicts with
-    /// cheaper ones replaces them.
+    /// Takes a transaction into the pool. One that is there already, or in a block, is taken silently, and so is one whose
+    /// place another version has: one that may be replaced, spends the same coins, and pays as much or is in a block. One that conflicts with
+    /// cheaper ones replaces them and what builds on them, by the rules of BIP-125.
     ///
     /// # Errors
     /// If no node would relay it.
@@ -159,28 +178,84 @@ impl FakeChain {
         {
             return Ok(());
         }
+        let mut mined = self.blocks.iter().flat_map(|block| &block.txdata);
+        let is_version =
+            |other: &Transaction| other.is_explicitly_rbf() && coins(other).eq(coins(&transaction));
+        if mined.any(is_version) {
+            return Ok(());
+        }
         let fee_sat = self.fee_sat(&transaction)?;
         let least_sat = transaction.vsize() as u64 * RELAY_SAT_PER_KVB / 1_000;
         if fee_sat < least_sat {
             return Err(BroadcastError::TooCheap { fee_sat, least_sat });
         }
-        let spends = |other: &Transaction| {
-            let mut inputs = other.input.iter();
-            inputs.any(|a| {
-                transaction
-                    .input
-                    .iter()
-                    .any(|b| a.previous_output == b.previous_output)
-            })
+        let Some(replaced) = self.replaced_by(&transaction, fee_sat)? else {
+            return Ok(());
         };
-        let replaced: Vec<Transaction> = self.pool.iter().filter(|o| spends(o)).cloned().collect();
         self.pool.retain(|other| !replaced.contains(other));
+        for gone in replaced.iter().map(Transaction::compute_txid) {
+            self.unspent.retain(|coin, _| coin.txid != gone);
+        }
         for (index, output) in (0..).zip(&transaction.output) {
             self.unspent
                 .insert(OutPoint::new(txid, index), output.clone());
         }
         self.pool.push(transaction);
         Ok(())
+    }
+
+    /// What a transaction takes the place of in the pool; `None` if a version that pays as much is there.
+    fn replaced_by(
+        &self,
+        transaction: &Transaction,
+        fee_sat: u64,
+    ) -> Result<Option<Vec<Transaction>>, BroadcastError> {
+        let conflicts =
+            |other: &&Transaction| coins(other).any(|a| coins(transaction).any(|b| a == b));
+        let direct: Vec<&Transaction> = self.pool.iter().filter(conflicts).collect();
+        let is_version = |other: &Transaction| {
+            self.fee_sat(other).is_ok_and(|sat| sat >= fee_sat)
+                && coins(other).eq(coins(transaction))
+        };
+        if direct.iter().any(|other| is_version(other)) {
+            return Ok(None);
+        }
+        if let Some(last_word) = direct.iter().find(|other| !other.is_explicitly_rbf()) {
+            return Err(BroadcastError::Final(last_word.compute_txid()));
+        }
+        let replaced: Vec<Transaction> = direct
+            .iter()
+            .flat_map(|other| self.descendants(other))
+            .collect();
+        let replaced_sat: u64 = replaced.iter().map(|o| self.fee_sat(o).unwrap_or(0)).sum();
+        let relay_sat = transaction.vsize() as u64 * RELAY_SAT_PER_KVB / 1_000;
+        let least_sat = replaced_sat + relay_sat;
+        if !replaced.is_empty() && fee_sat < least_sat {
+            return Err(BroadcastError::TooLittleMore { fee_sat, least_sat });
+        }
+        Ok(Some(replaced))
+    }
+
+    /// A transaction in the pool and all that builds on it there.
+    fn descendants(&self, transaction: &Transaction) -> Vec<Transaction> {
+        let txid = transaction.compute_txid();
+        let builds = |other: &&Transaction| coins(other).any(|coin| coin.txid == txid);
+        let children = self.pool.iter().filter(builds);
+        let mut all = vec![transaction.clone()];
+        all.extend(children.flat_map(|child| self.descendants(child)));
+        all
+    }
+
+    /// A transaction in the pool and all that it builds on there.
+    fn package<'a>(&'a self, transaction: &'a Transaction) -> Vec<&'a Transaction> {
+        let is_parent = |other: &&Transaction| {
+            let txid = other.compute_txid();
+            coins(transaction).any(|coin| coin.txid == txid)
+        };
+        let parents = self.pool.iter().filter(is_parent);
+        let mut all = vec![transaction];
+        all.extend(parents.flat_map(|parent| self.package(parent)));
+        all
     }
 
     /// Where a transaction is, if it is in a block.
@@ -306,13 +381,21 @@ impl FakeChain {
             .ok_or(BroadcastError::OutOfNothing)
     }
 
-    /// Strangers always pay enough; known coins must pay what is asked at the time.
+    /// Whether miners take it, together with what it builds on.
     fn pays_enough(&self, transaction: &Transaction) -> bool {
-        match self.fee_sat(transaction) {
-            Ok(fee_sat) => fee_sat * 1_000 >= transaction.vsize() as u64 * RELAY_SAT_PER_KVB,
-            Err(_) => true,
-        }
+        let package = self.package(transaction);
+        let fees: Result<Vec<u64>, _> = package.iter().map(|one| self.fee_sat(one)).collect();
+        // Strangers' coins are not known.
+        let Ok(fees) = fees else {
+            return true;
+        };
+        let vbytes: u64 = package.iter().map(|one| one.vsize() as u64).sum();
+        fees.iter().sum::<u64>() * 1_000 >= vbytes * self.miners_sat_per_kvb
     }
+}
+
+fn coins(transaction: &Transaction) -> impl Iterator<Item = OutPoint> + '_ {
+    transaction.input.iter().map(|input| input.previous_output)
 }
 
 fn paying(script_pubkey: ScriptBuf, sat: u64) -> TxOut {
@@ -323,67 +406,4 @@ fn paying(script_pubkey: ScriptBuf, sat: u64) -> TxOut {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn script(byte: u8) -> ScriptBuf {
-        ScriptBuf::from_bytes(vec![byte; 22])
-    }
-
-    #[test]
-    fn payments_are_mined_and_found() {
-        let mut chain = FakeChain::new();
-        let paid = chain.pay_among(script(1), 5_000, 3);
-        assert_eq!(chain.place(paid.txid), None);
-        chain.mine(2);
-        let place = chain.place(paid.txid).unwrap();
-        assert_eq!((place.height, chain.tip_height()), (1, 2));
-        assert_eq!(chain.paid(&script(1)), [(paid, 5_000)]);
-        let block = chain.block(1).unwrap();
-        assert!(block.check_merkle_root());
-        assert_eq!(block.header.prev_blockhash, chain.hash(0).unwrap());
-    }
-
-    #[test]
-    fn what_nobody_would_relay_is_refused() {
-        let mut chain = FakeChain::new();
-        let coin = chain.pay(script(1), 5_000);
-        chain.mine(1);
-        let spend = |sat| Transaction {
-            version: transaction::Version::TWO,
-            lock_time: LockTime::ZERO,
-            input: vec![TxIn {
-                previous_output: coin,
-                ..TxIn::default()
-            }],
-            output: vec![paying(script(2), sat)],
-        };
-        assert_eq!(
-            chain.broadcast(spend(6_000)),
-            Err(BroadcastError::OutOfNothing)
-        );
-        assert!(matches!(
-            chain.broadcast(spend(5_000)),
-            Err(BroadcastError::TooCheap { fee_sat: 0, .. })
-        ));
-        assert_eq!(chain.broadcast(spend(4_000)), Ok(()));
-        chain.mine(1);
-        assert!(matches!(
-            chain.broadcast(spend(3_000)),
-            Err(BroadcastError::NoSuchCoin(_))
-        ));
-    }
-
-    #[test]
-    fn a_reorganisation_puts_transactions_back() {
-        let mut chain = FakeChain::new();
-        let paid = chain.pay(script(1), 5_000);
-        chain.mine(3);
-        let before = chain.hash(3);
-        chain.reorganise(3);
-        assert_eq!((chain.tip_height(), chain.place(paid.txid)), (3, None));
-        assert_ne!(chain.hash(3), before);
-        chain.mine(1);
-        assert_eq!(chain.place(paid.txid).map(|place| place.height), Some(4));
-    }
-}
+mod tests;

@@ -42,21 +42,13 @@ impl Outside {
 
     fn news(&self, agreed: Block, pending: &[Watched]) -> Vec<News> {
         let tip_height = self.chain.tip_height();
-        let first_height = agreed.height + 1;
-        let last = tip_height.saturating_sub(self.finality_blocks);
-        let last = last.min(first_height + 143);
-        let mut news = vec![
-            News::Chain {
-                tip_height,
-                first_height,
-                hashes: (first_height..=last)
-                    .filter_map(|h| self.chain.hash(h))
-                    .collect(),
-            },
-            News::FeeRate {
-                sat_per_kvb: self.chain.fee_rate_sat_per_kvb,
-            },
-        ];
+        let chain = News::of_chain(agreed, tip_height, self.finality_blocks, |height| {
+            self.chain.hash(height)
+        });
+        let mut news: Vec<News> = chain.into_iter().collect();
+        news.push(News::FeeRate {
+            sat_per_kvb: self.chain.fee_rate_sat_per_kvb,
+        });
         let confirmed = pending.iter().filter_map(|watched| {
             let place = self.chain.place(watched.txid)?;
             let block = self
@@ -110,7 +102,9 @@ impl World {
                 };
                 self.outside.refused.extend(refused);
             }
-            Ok(Job::Watch { agreed, pending }) => {
+            Ok(Job::Watch {
+                agreed, pending, ..
+            }) => {
                 let first = self.outside.watched[usize::from(peer.0)].is_none();
                 self.outside.watched[usize::from(peer.0)] = Some((agreed, pending));
                 if first {

@@ -136,6 +136,44 @@ fn several_peg_outs_share_a_transaction_and_more_follow_while_it_is_unconfirmed(
     check_books(&mut world, &users, spread);
 }
 
+/// Scenario 28.
+#[test]
+fn a_stuck_withdrawal_is_bumped_and_arrives_once() {
+    let mut world = world(28);
+    let alice = world.join();
+    world.fund(alice, 100_000);
+    // Miners want more than what was estimated.
+    world.chain().miners_sat_per_kvb = 3_000;
+    let (address, script) = outside(1);
+    let command = Command::Withdraw {
+        address,
+        amount: sat(20_000),
+        fee: sat(5_000),
+    };
+    let view = world.operate(alice, command).unwrap();
+    assert_eq!(view.phase, Phase::Done, "{view:?}");
+    world.run(5_000);
+    let stuck = world.chain().pool()[0].clone();
+    // The finality, and the blocks that guardians wait.
+    for _ in 0..1 + 6 {
+        assert_eq!(world.chain().pool()[0].compute_txid(), stuck.compute_txid());
+        world.chain().mine(1);
+        world.run(5_000);
+    }
+    let bumped = world.chain().pool()[0].clone();
+    assert_eq!(
+        bumped.input[0].previous_output,
+        stuck.input[0].previous_output
+    );
+    world.chain().mine(1);
+    assert!(world.chain().place(stuck.compute_txid()).is_none());
+    assert_eq!(received(&mut world, &script), 20_000);
+    world.chain().mine(3);
+    world.run(20_000);
+    let surplus_sat = world.surplus_sat();
+    check_books(&mut world, &[alice], surplus_sat);
+}
+
 /// Scenario 4.
 #[test]
 fn a_deposit_that_is_not_buried_is_claimed_later_by_itself() {

@@ -14,7 +14,7 @@ use super::{organizer::Inbox, system_rng, FoundError};
 use crate::{
     files::{replace, to_toml, ConsensusFile, CONSENSUS_FILE, SECRETS_FILE},
     secrets::{seal, Cost, Secrets},
-    world::Observer,
+    world::{Look, Observer},
 };
 
 /// Everything of which a federation's files are made but its keys.
@@ -108,7 +108,11 @@ impl Observer for Founder {
         }
     }
 
-    fn look(&mut self) -> Result<(Vec<Vec<u8>>, String), String> {
-        Ok((std::mem::take(&mut self.news), String::new()))
+    fn look(&mut self) -> Look {
+        Look {
+            news: std::mem::take(&mut self.news),
+            seen: Ok(String::new()),
+            alarm: None,
+        }
     }
 }

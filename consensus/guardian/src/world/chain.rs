@@ -7,10 +7,10 @@ use std::{
 
 use bitcoin::{Network, Txid};
 use guildmint_core::Wire as _;
-use guildmint_wallet::{Block, Job, News, WalletConfig, Watched};
+use guildmint_wallet::{Block, Frozen, Job, News, WalletConfig, Watched};
 use guildmint_wallet_electrum::{Observer as Electrum, Settings, UrlError};
 
-use super::Observer;
+use super::{Look, Observer};
 
 /// How often a transaction that is not confirmed is sent again: nodes forget and restart.
 const RESEND: Duration = Duration::from_secs(60);
@@ -30,6 +30,9 @@ pub(crate) fn interval(network: Network) -> Duration {
 pub(crate) struct ChainObserver {
     electrum: Electrum,
     watch: Option<(Block, Vec<Watched>)>,
+    frozen: Option<Frozen>,
+    /// The freeze after which the operator wants to go on.
+    unfreeze: Option<u32>,
     unconfirmed: BTreeMap<Txid, Sending>,
     told: Vec<News>,
     looks: u32,
@@ -46,7 +49,11 @@ impl ChainObserver {
     ///
     /// # Errors
     /// If a URL is none.
-    pub(crate) fn new(urls: &[String], config: &WalletConfig) -> Result<Self, UrlError> {
+    pub(crate) fn new(
+        urls: &[String],
+        config: &WalletConfig,
+        unfreeze: Option<u32>,
+    ) -> Result<Self, UrlError> {
         // There is no market for fees on regtest.
         let is_regtest = config.network == Network::Regtest;
         let lowest_sat_per_kvb = config.fee_rate_bounds.min_sat_per_kvb;
@@ -58,6 +65,8 @@ impl ChainObserver {
         Ok(Self {
             electrum: Electrum::new(urls, settings)?,
             watch: None,
+            frozen: None,
+            unfreeze,
             unconfirmed: BTreeMap::new(),
             told: Vec::new(),
             looks: 0,
@@ -107,31 +116,88 @@ impl Observer for ChainObserver {
                 };
                 self.unconfirmed.insert(txid, sending);
             }
-            Ok(Job::Watch { agreed, pending }) => {
-                let is_pending = |txid: &Txid| pending.iter().any(|watched| watched.txid == *txid);
-                self.unconfirmed.retain(|txid, _| is_pending(txid));
+            Ok(Job::Watch {
+                agreed,
+                pending,
+                frozen,
+            }) => {
+                // What was replaced is not sent again: nodes would refuse it every time.
+                let is_sent = |watched: &&Watched| !watched.replaced;
+                let sent: Vec<Txid> = pending.iter().filter(is_sent).map(|w| w.txid).collect();
+                self.unconfirmed.retain(|txid, _| sent.contains(txid));
                 self.watch = Some((agreed, pending));
+                self.frozen = frozen;
                 self.told.clear();
             }
             Err(error) => tracing::error!(%error, "the wallet asks for what cannot be read"),
         }
     }
 
-    fn look(&mut self) -> Result<(Vec<Vec<u8>>, String), String> {
+    fn look(&mut self) -> Look {
         self.send();
         let Some((agreed, pending)) = &self.watch else {
-            return Ok((Vec::new(), "nothing to watch yet".to_owned()));
+            return Look {
+                news: Vec::new(),
+                seen: Ok("nothing to watch yet".to_owned()),
+                alarm: None,
+            };
         };
-        let news = self.electrum.poll(*agreed, pending);
-        let news = news.map_err(|error| error.to_string())?;
+        let polled = self.electrum.poll(*agreed, pending);
+        let (mut news, seen) = match polled {
+            Ok(news) => (news, None),
+            // ⚠ The others must hear of it: what was agreed is no longer on the chain (SPEC WAL-5).
+            Err(error) => (
+                error.other_chain().cloned().into_iter().collect(),
+                Some(error.to_string()),
+            ),
+        };
         let tip = news.iter().find_map(|news| match news {
             News::Chain { tip_height, .. } => Some(*tip_height),
             _ => None,
         });
-        let detail = format!(
-            "the chain's tip is at height {}",
-            tip.unwrap_or(agreed.height)
-        );
-        Ok((self.unheard(news), detail))
+        let height = tip.unwrap_or(agreed.height);
+        let seen = seen.map_or_else(|| Ok(format!("the chain's tip is at height {height}")), Err);
+        news.extend(self.unfreeze.map(|number| News::Unfreeze { number }));
+        Look {
+            news: self.unheard(news),
+            seen,
+            alarm: self.frozen.map(|frozen| alarm(frozen, self.unfreeze)),
+        }
+    }
+}
+
+/// What the operator must do about a freeze.
+fn alarm(frozen: Frozen, unfreeze: Option<u32>) -> String {
+    let Frozen { number, at } = frozen;
+    let what = format!(
+        "deposits are frozen (freeze {number}): guardians no longer find block {} at height {} on the chain",
+        at.hash, at.height
+    );
+    if unfreeze == Some(number) {
+        return format!("{what}; waiting for other operators to look");
+    }
+    format!(
+        "{what}; look whether the federation's coins (/v1/wallet/utxos) are still there, then set unfreeze = {number} in \
+         local.toml and restart this guardian"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::{hashes::Hash as _, BlockHash};
+
+    use super::*;
+
+    #[test]
+    fn operators_are_told_what_to_do_about_a_freeze_and_what_they_have_done() {
+        let at = Block {
+            height: 7,
+            hash: BlockHash::all_zeros(),
+        };
+        let frozen = Frozen { number: 3, at };
+        for other in [None, Some(2)] {
+            assert!(alarm(frozen, other).contains("set unfreeze = 3"));
+        }
+        assert!(alarm(frozen, Some(3)).contains("waiting for other operators"));
     }
 }

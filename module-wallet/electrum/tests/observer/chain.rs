@@ -73,6 +73,15 @@ impl Chain {
         chain
     }
 
+    /// The same up to a height, and other blocks after it.
+    pub fn parting_after(mut self, height: u32) -> Self {
+        for at in height as usize + 1..self.headers.len() {
+            self.headers[at].prev_blockhash = self.headers[at - 1].block_hash();
+            self.headers[at].nonce += 1;
+        }
+        self
+    }
+
     pub fn block(&self, height: u32) -> Block {
         Block {
             height,

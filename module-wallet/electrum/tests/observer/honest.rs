@@ -46,6 +46,7 @@ fn reports_confirmations_in_agreed_blocks_only() {
     let watched = |height| Watched {
         txid: chain.payment(height).compute_txid(),
         script_pubkey: script(height),
+        replaced: false,
     };
     let pending = [watched(9), watched(10), watched(11)];
     let news = observer.poll(chain.block(10), &pending).unwrap();

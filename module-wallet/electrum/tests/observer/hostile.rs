@@ -32,6 +32,7 @@ fn poll(
     let pending = [Watched {
         txid: chain.payment(4).compute_txid(),
         script_pubkey: script(4),
+        replaced: false,
     }];
     let mut observer = Observer::new(&[url], settings()).unwrap();
     let begun = Instant::now();
@@ -51,6 +52,84 @@ fn another_chain_is_an_alarm() {
         matches!(error, ServerError::OtherChain { height: 5, .. }),
         "{error}"
     );
+}
+
+/// A server of a chain that parts from the agreed one after block 2, and whose blocks are final up to its block 7 or less.
+fn poll_other_chain(tip: u32) -> AllFailed {
+    let served = Chain::new().parting_after(2);
+    let url = serve(move |method, parameters| match method {
+        "blockchain.headers.subscribe" => Reply::Result(json!({ "height": tip })),
+        _ => served.answer(method, parameters),
+    });
+    let mut observer = Observer::new(&[url], settings()).unwrap();
+    observer.poll(Chain::new().block(5), &[]).unwrap_err()
+}
+
+/// SPEC WAL-5: the guardian must say that agreed blocks are no more, and after which one the others can go on.
+#[test]
+fn another_chain_that_is_final_is_told_of_and_one_that_is_not_is_waited_for() {
+    let final_one = poll_other_chain(7);
+    let other = Chain::new().parting_after(2);
+    let expected = News::Chain {
+        tip_height: 7,
+        first_height: 0,
+        hashes: (0..=5).map(|height| other.block(height).hash).collect(),
+    };
+    assert_eq!(final_one.other_chain(), Some(&expected));
+    assert_eq!(poll_other_chain(6).other_chain(), None);
+}
+
+/// Scenario 26: servers that are down, behind, on another chain and lying, and one that is none of this.
+#[test]
+fn one_server_of_five_that_is_in_order_is_enough() {
+    let chain = Chain::new();
+    let down = "tcp://127.0.0.1:1".to_owned();
+    let served = chain.clone();
+    let behind = serve(move |method, parameters| match method {
+        "blockchain.headers.subscribe" => Reply::Result(json!({"height": 4})),
+        _ => served.answer(method, parameters),
+    });
+    let other = Chain::new().parting_after(2);
+    let other = serve(move |method, parameters| other.answer(method, parameters));
+    let served = chain.clone();
+    let lying = serve(move |method, parameters| match method {
+        "blockchain.transaction.get_merkle" => Reply::Result(json!({"pos": 1, "merkle": []})),
+        _ => served.answer(method, parameters),
+    });
+    let served = chain.clone();
+    let honest = serve(move |method, parameters| served.answer(method, parameters));
+    let pending = [Watched {
+        txid: chain.payment(4).compute_txid(),
+        script_pubkey: script(4),
+        replaced: false,
+    }];
+    let broken = [down, behind, other, lying];
+    let mut alone = Observer::new(&broken, settings()).unwrap();
+    let AllFailed(failures) = alone.poll(chain.block(5), &pending).unwrap_err();
+    assert!(
+        matches!(
+            failures.iter().map(|(_, error)| error).collect::<Vec<_>>()[..],
+            [
+                ServerError::Io(_),
+                ServerError::Behind { .. },
+                ServerError::OtherChain { .. },
+                ServerError::Proof { .. }
+            ]
+        ),
+        "{failures:?}"
+    );
+    let mut all = Observer::new(&[&broken[..], &[honest]].concat(), settings()).unwrap();
+    for _ in 0..3 {
+        let news = all.poll(chain.block(5), &pending).unwrap();
+        assert!(matches!(
+            news[0],
+            News::Chain {
+                first_height: 6,
+                ..
+            }
+        ));
+        assert!(matches!(news[2], News::Confirmed(_)));
+    }
 }
 
 #[test]

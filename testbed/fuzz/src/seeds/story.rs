@@ -228,7 +228,9 @@ impl Story {
                         .broadcast(deserialize(&transaction).unwrap())
                         .unwrap();
                 }
-                Job::Watch { agreed, pending } => (self.agreed, self.pending) = (agreed, pending),
+                Job::Watch {
+                    agreed, pending, ..
+                } => (self.agreed, self.pending) = (agreed, pending),
             }
         }
     }
