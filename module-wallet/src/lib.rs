@@ -26,8 +26,9 @@ pub use peg_in::{Deposit, PegInError, PegInProof};
 pub use peg_out::{PegOut, PegOutError};
 pub use tweak::{tweak_public, tweak_secret, Tweak, TweakError};
 pub use types::{
-    ChainAnswer, CoinAnswer, CoinsAnswer, Confirmation, Job, News, PegOutQuote, PegOutState,
-    PegOutStatus, PegOutsAnswer, PendingAnswer, QueuedAnswer, Signatures, Vote, Watched,
+    claimed_prefix, ChainAnswer, CoinAnswer, CoinsAnswer, Confirmation, Job, News, PegOutQuote,
+    PegOutState, PegOutStatus, PegOutsAnswer, PendingAnswer, QueuedAnswer, Signatures, Vote,
+    Watched,
 };
 
 /// The module's name in configs and URLs.

@@ -16,6 +16,7 @@ pub mod module;
 mod peer;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod slices;
 mod transaction;
 
 pub use amount::{Amount, AmountError, ParseAmountError};

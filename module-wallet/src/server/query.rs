@@ -4,12 +4,13 @@ use bitcoin::{BlockHash, OutPoint};
 use guildmint_core::{
     ledger::View,
     module::{Query, Reject},
+    slices::slice,
 };
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{
-    rows::{AgreedBlock, CoinAt, QueueAt},
+    rows::{AgreedBlock, ClaimedEnd, ClaimedLeaf, CoinAt, QueueAt},
     slots::{state, versions},
     vote::sighting,
     Wallet,
@@ -37,6 +38,9 @@ impl Wallet {
             "block" => Some(self.block_answer(agreed, query).and_then(json)),
             "utxos" => Some(coins_answer(agreed, query).and_then(json)),
             "peg-outs" => Some(json(self.peg_outs_answer(agreed))),
+            "claimed-prefixes" => {
+                Some(slice(agreed, &ClaimedEnd(()), ClaimedLeaf, query).and_then(json))
+            }
             _ => None,
         }
     }
