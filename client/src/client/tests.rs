@@ -7,6 +7,7 @@ use crate::{ApiRequest, Command, NotesString, Phase};
 
 mod fake;
 mod refused;
+mod restore;
 mod world;
 
 use fake::{Fake, Mood, FEE_SAT};
