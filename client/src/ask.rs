@@ -26,6 +26,8 @@ pub(crate) enum Rule {
     /// 2f + 1 guardians name a number, and the (f + 1)-th highest counts. Whatever f liars say, it is neither above the
     /// highest nor below the lowest number of an honest guardian.
     Number,
+    /// Answers that can be checked only together, of as many guardians as sign: t of them.
+    Enough,
     /// Each speaks for itself: wait for all of them, or the deadline.
     Each,
 }
@@ -33,7 +35,7 @@ pub(crate) enum Rule {
 /// What came of a question.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Finding {
-    /// The fact. For [`Rule::Each`] an object of answers by guardian.
+    /// The fact. For [`Rule::Enough`] and [`Rule::Each`] an object of answers by guardian.
     Fact(Json),
     /// f + 1 guardians refuse the question for the same reason.
     Refused(Problem),
@@ -107,6 +109,7 @@ impl Ask {
         match self.rule {
             Rule::Same => self.quorum.one_honest(),
             Rule::Number => self.quorum.honest_majority(),
+            Rule::Enough => self.quorum.threshold(),
             Rule::Each => self.quorum.guardians(),
         }
     }
@@ -185,6 +188,7 @@ impl Ask {
         let fact = match self.rule {
             Rule::Same => self.same(&said),
             Rule::Number => self.number(&said),
+            Rule::Enough => (said.len() >= self.needed()).then(|| by_guardian(&said)),
             Rule::Each => self.each(&said, now),
         };
         if let Some(fact) = fact {
@@ -239,10 +243,7 @@ impl Ask {
         if waiting || said.is_empty() {
             return None;
         }
-        let answers = said
-            .iter()
-            .map(|(peer, json)| (peer.0.to_string(), (*json).clone()));
-        Some(Json::Object(answers.collect()))
+        Some(by_guardian(said))
     }
 
     fn refusal(&self) -> Option<Problem> {
@@ -261,6 +262,13 @@ impl Ask {
             .find(|problem| count(&problem.code) >= enough)
             .map(|problem| (*problem).clone())
     }
+}
+
+fn by_guardian(said: &[(PeerId, &Json)]) -> Json {
+    let answers = said
+        .iter()
+        .map(|(peer, json)| (peer.0.to_string(), (*json).clone()));
+    Json::Object(answers.collect())
 }
 
 #[cfg(test)]

@@ -368,6 +368,11 @@ impl Client {
                         self.outbox.push(Action::FindDeposits { operation, script });
                     }
                 }
+                Wish::Open(operation) => {
+                    if let Ok(opened) = self.open(|_| Ok(*operation)) {
+                        self.happenings.push_back((opened, Happening::Time));
+                    }
+                }
                 Wish::WakeAt(at) => {
                     self.timers.insert(id, at);
                 }

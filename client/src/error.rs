@@ -84,6 +84,11 @@ pub enum ClientError {
     /// No chain server answered as it should.
     #[error("the chain cannot be looked at: {0}")]
     Chain(String),
+    /// The words were used before, and what they had is not found yet.
+    #[error(
+        "the words of this wallet were used before, and what they have is not found again yet"
+    )]
+    NotRestored,
     /// A module that this wallet needs is missing from the federation, or is damaged.
     #[error("the federation's config cannot be used: {0}")]
     Federation(String),
@@ -110,6 +115,7 @@ impl ClientError {
             Self::Rejected { code, .. } => return code.clone(),
             Self::TooFewGuardians { .. } => "too_few_guardians",
             Self::Chain(_) => "chain_unreachable",
+            Self::NotRestored => "not_restored",
             Self::Federation(_) => "federation_unusable",
             Self::Exhausted(_) => "exhausted",
         }
@@ -139,6 +145,7 @@ impl ClientError {
             Self::Chain(_) => {
                 "check the network connection, or name another Electrum server with --electrum; nothing is lost"
             }
+            Self::NotRestored => "`guildmint restore` finds it, or goes on with that",
             Self::OtherFederation { .. } => "use the wallet that joined that federation",
             Self::InvalidNotes(_) => "ask the sender for other notes",
             Self::NoSuchOperation(_) => "`operations list` shows all operations",

@@ -162,11 +162,22 @@ pub enum Command {
         /// The fee on top.
         fee: Amount,
     },
+    /// Find everything again that follows from the seed, or go on with that.
+    Restore {
+        /// How many unknown notes of a denomination in a row end the search; [`Command::RESTORE_GAP`] is wide enough for any
+        /// wallet of this software.
+        gap: u64,
+    },
     /// Do not wait any longer before the next try of this operation, or of all.
     Resume {
         /// Which.
         operation: Option<OperationId>,
     },
+}
+
+impl Command {
+    /// How far to search by default.
+    pub const RESTORE_GAP: u64 = guildmint_mint::client::GAP;
 }
 
 /// Something that the shell must do. In the order given.

@@ -38,3 +38,12 @@ pub fn join(membership: &Membership) -> Changes {
     rows.put(&rows::Joined(()), membership);
     rows.take_changes()
 }
+
+/// The row that marks a wallet as one of words that were used before: save it with the words, or with what [`join`] gives. Until
+/// [`Command::Restore`] has found what the words have, such a wallet derives nothing new from them.
+#[must_use]
+pub fn unrestored() -> Changes {
+    let mut rows = rows::Rows::default();
+    rows.put(&rows::Unrestored(()), &());
+    rows.take_changes()
+}

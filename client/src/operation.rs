@@ -6,6 +6,7 @@
 mod deposit;
 mod desk;
 mod receive;
+mod restore;
 mod send;
 mod withdraw;
 
@@ -24,6 +25,7 @@ use crate::{
 pub(crate) use deposit::Deposit;
 pub(crate) use desk::{Desk, Wish};
 pub(crate) use receive::{check as check_notes, Receive};
+pub(crate) use restore::{List, Restore};
 pub(crate) use send::{
     reclaim::{spent_nonces, spent_reader, spent_request},
     Send,
@@ -113,6 +115,7 @@ pub(crate) enum Operation {
     Receive(Receive),
     Send(Send),
     Withdraw(Withdraw),
+    Restore(Restore),
 }
 
 /// Something that concerns an operation.
@@ -151,7 +154,7 @@ pub enum Phase {
 pub struct View {
     /// Its name.
     pub operation: OperationId,
-    /// `deposit`, `receive`, `send` or `withdraw`.
+    /// `deposit`, `receive`, `send`, `withdraw` or `restore`.
     pub kind: &'static str,
     /// Where it stands, in a word of its kind.
     pub state: &'static str,
@@ -182,6 +185,7 @@ impl Operation {
             Self::Receive(state) => Self::Receive(state.step(happening)),
             Self::Send(state) => Self::Send(state.step(happening, desk)),
             Self::Withdraw(state) => Self::Withdraw(state.step(happening, desk)),
+            Self::Restore(state) => Self::Restore(state.step(happening, desk)),
         }
     }
 
@@ -191,6 +195,7 @@ impl Operation {
             Self::Receive(state) => state.describe(),
             Self::Send(state) => state.describe(),
             Self::Withdraw(state) => state.describe(),
+            Self::Restore(state) => state.describe(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a wallet remembers: typed rows in memory, and the changes that are yet to be saved.
 
 use guildmint_core::{
-    encoding::{read, read_ordered, write},
+    encoding::{hex_bytes, read, read_ordered, write},
     ledger::{Base, Changes, Key, Memory, Row, Scope, Space},
     TxId,
 };
@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::{
     event::Millis,
     federation::Membership,
-    operation::{OperationId, Record},
+    operation::{List, OperationId, Record},
     payment::Payment,
 };
 
@@ -55,8 +55,25 @@ pub(crate) struct NextAddress(pub ());
 
 /// When guardians last told where they are.
 #[derive(Debug, Serialize, Deserialize, Row)]
-#[row(table = 8, value = Millis, resident)]
+#[row(table = 10, value = Millis, resident)]
 pub(crate) struct Sought(pub ());
+/// A part of a list that is being searched.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 8, value = Slice, resident)]
+pub(crate) struct SliceRow {
+    pub list: List,
+    /// The place of its first prefix.
+    pub from: u64,
+}
+
+/// Prefixes, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Slice(#[serde(with = "hex_bytes")] pub Vec<u8>);
+
+/// The words were used before, and what they had is not found again yet: nothing new may be derived from them.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 9, value = (), resident)]
+pub(crate) struct Unrestored(pub ());
 
 /// A note that is ours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,7 +107,9 @@ impl Rows {
                 || reads::<PaymentRow>(key, value)
                 || reads::<NextOperation>(key, value)
                 || reads::<NextAddress>(key, value)
-                || reads::<Sought>(key, value);
+                || reads::<Sought>(key, value)
+                || reads::<SliceRow>(key, value)
+                || reads::<Unrestored>(key, value);
             if !readable {
                 return Err(DamagedRow(key.clone()));
             }

@@ -5,6 +5,7 @@ mod derive;
 mod issue;
 mod note;
 mod notes_string;
+mod search;
 mod select;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use note::SpendableNote;
 pub use notes_string::{
     FederationPrefix, NotesString, NotesStringError, OfflineError, MAX_NOTES, NOTES_PREFIX,
 };
+pub use search::{Search, GAP, SKIPPED};
 pub use select::{Funding, Held, SelectError, Tariff, MAX_TRANSACTION_NOTES};
 
 use derive::FederationSecret;

@@ -24,8 +24,8 @@ pub use founding::MintTerms;
 #[cfg(feature = "server")]
 pub use server::Mint;
 pub use types::{
-    DenominationTotals, MintInput, MintOutcome, MintOutput, Nonce, Note, PointBytes, SpentAnswer,
-    MAX_NONCES,
+    spent_prefix, DenominationTotals, MintInput, MintOutcome, MintOutput, Nonce, Note, PlacedShare,
+    PointBytes, SharesAnswer, SpentAnswer, MAX_NONCES, SHARES_PAGE,
 };
 
 /// The kind of this module: its name in configs and URLs.

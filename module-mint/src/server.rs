@@ -1,5 +1,6 @@
 //! The guardians' side of the mint.
 
+mod query;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use guildmint_core::{
         At, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule,
         Spent as Redeemed, VerifiedKey,
     },
+    slices::append,
     Audit, OutPoint, PeerId, Row, Wire,
 };
 use guildmint_tbs::{
@@ -17,13 +19,13 @@ use guildmint_tbs::{
 };
 use secp256k1::XOnlyPublicKey;
 use serde::{Deserialize, Serialize};
-use serde_json::{json, Value as Json};
+use serde_json::Value as Json;
 
 use crate::{
-    config::share_index, Bytes, Denomination, DenominationTotals, MintConfig, MintInput,
-    MintOutcome, MintOutput, MintSecret, Nonce, SpentAnswer, KIND, MAX_NONCES,
+    config::share_index, spent_prefix, Bytes, Denomination, DenominationTotals, MintConfig,
+    MintInput, MintOutcome, MintOutput, MintSecret, Nonce, KIND,
 };
-use rows::{Counts, Issued, Spent, Totals};
+use rows::{Counts, Issued, IssuedAt, IssuedEnd, IssuedLeaf, Spent, SpentEnd, SpentLeaf, Totals};
 
 /// The mint: signs notes that consensus has accepted, and takes each back once.
 #[derive(Debug)]
@@ -189,6 +191,7 @@ impl ServerModule for Mint {
         }
         counts.redeemed += 1;
         view.put(&totals, &counts);
+        append(view, &SpentEnd(()), SpentLeaf, spent_prefix(&input.nonce));
         Ok(Redeemed {
             amount: input.amount(),
             fee: self.config.input_fee,
@@ -215,6 +218,8 @@ impl ServerModule for Mint {
             })?;
         counts.issued = counts.issued.saturating_add(1);
         view.put(&totals, &counts);
+        let place = append(view, &IssuedEnd(()), IssuedLeaf, output.prefix());
+        view.put(&IssuedAt(place), output);
         Ok(Charge {
             amount: output.amount(),
             fee: self.config.output_fee,
@@ -265,18 +270,15 @@ impl ServerModule for Mint {
         _local: &View<'_, '_>,
         query: &Query,
     ) -> Option<Result<Json, Reject>> {
-        match query.path.as_str() {
-            "denominations" => Some(Ok(json!(totals(agreed).collect::<Vec<_>>()))),
-            "spent" => Some(spent(agreed, query)),
-            path => {
-                let nonce = path.strip_prefix("notes/")?;
-                Some(parse_nonce(nonce).map(|nonce| {
-                    json!(SpentAnswer {
-                        spent: agreed.contains(&Spent(nonce)),
-                    })
-                }))
-            }
-        }
+        query::answer(agreed, query)
+    }
+
+    fn slow_query(
+        &self,
+        agreed: &View<'_, '_>,
+        query: &Query,
+    ) -> Option<Result<Later<Json>, Reject>> {
+        (query.path == "shares").then(|| self.shares(agreed, query))
     }
 }
 
@@ -290,27 +292,4 @@ fn totals(view: &View<'_, '_>) -> impl Iterator<Item = DenominationTotals> {
                 redeemed,
             },
         )
-}
-
-fn parse_nonce(text: &str) -> Result<Nonce, Reject> {
-    text.parse()
-        .map_err(|error| Reject::permanent("bad_nonce", error))
-}
-
-/// Which of the nonces have been spent.
-fn spent(agreed: &View<'_, '_>, query: &Query) -> Result<Json, Reject> {
-    let nonces = query.parameters.get("nonces").map_or("", String::as_str);
-    let nonces: Vec<&str> = nonces.split(',').take(MAX_NONCES + 1).collect();
-    if nonces.len() > MAX_NONCES {
-        let message = format!("at most {MAX_NONCES} nonces can be asked for at once");
-        return Err(Reject::permanent("too_many_nonces", message));
-    }
-    let spent: BTreeMap<Nonce, bool> = nonces
-        .into_iter()
-        .map(|nonce| {
-            let nonce = parse_nonce(nonce)?;
-            Ok((nonce, agreed.contains(&Spent(nonce))))
-        })
-        .collect::<Result<_, Reject>>()?;
-    Ok(json!(spent))
 }

@@ -1,6 +1,6 @@
 //! What clients and guardians say to each other about notes.
 
-use guildmint_core::{Amount, Wire};
+use guildmint_core::{slices::Prefix, Amount, Tagged, Wire};
 use serde::{Deserialize, Serialize};
 
 use crate::{Bytes, Denomination};
@@ -79,7 +79,58 @@ impl DenominationTotals {
     }
 }
 
+/// Places in one page of `GET /v1/mint/shares?page=…`. The pages are the same for everybody, so that who asks for one shows
+/// only that something in it is wanted; computing one costs a guardian as much as a transaction of so many notes.
+pub const SHARES_PAGE: u64 = 64;
+
+/// Answer to `GET /v1/mint/shares?page=…`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharesAnswer {
+    /// Which page: it begins with the place `page` · [`SHARES_PAGE`] in the list of what was signed.
+    pub page: u64,
+    /// What was signed at these places, as far as this guardian is.
+    pub shares: Vec<PlacedShare>,
+}
+
+/// One guardian's share on what was signed at a place of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedShare {
+    /// What was asked for.
+    #[serde(flatten)]
+    pub output: MintOutput,
+    /// The guardian's signature share on it.
+    pub share: PointBytes,
+}
+
+/// Under what a spent nonce is in the list of these.
+#[must_use]
+pub fn spent_prefix(nonce: &Nonce) -> Prefix {
+    first(&nonce.0)
+}
+
+fn first(bytes: &[u8; 32]) -> Prefix {
+    let mut prefix = Prefix::default();
+    let length = prefix.len();
+    prefix.copy_from_slice(&bytes[..length]);
+    prefix
+}
+
 impl MintOutput {
+    /// Names what is signed and under which denomination's key.
+    #[must_use]
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        Tagged::new("guildmint/mint/issued")
+            .add([self.denomination.exponent()])
+            .add(self.blinded.0)
+            .finish()
+    }
+
+    /// Under what it is in the list of all that was signed.
+    #[must_use]
+    pub fn prefix(&self) -> Prefix {
+        first(&self.hash())
+    }
+
     /// What the note will be worth.
     #[must_use]
     pub fn amount(&self) -> Amount {

@@ -64,6 +64,14 @@ impl Subject for Holder {
             .query(PeerId(0), "denominations", &[])
             .unwrap()
             .unwrap();
+        for path in ["issued-prefixes", "spent-prefixes"] {
+            let none = [("from", "0".to_owned()), ("to", "0".to_owned())];
+            let count = world.query(PeerId(0), path, &none).unwrap().unwrap()["count"].to_string();
+            let all = [("from", "0".to_owned()), ("to", count)];
+            world.query(PeerId(0), path, &all).unwrap().unwrap();
+        }
+        let first = [("page", "0".to_owned())];
+        world.query(PeerId(0), "shares", &first).unwrap().unwrap();
         let nonces: Vec<String> = self.notes.iter().map(|n| n.nonce().to_string()).collect();
         if let Some(nonce) = nonces.choose(rng) {
             let path = format!("notes/{nonce}");

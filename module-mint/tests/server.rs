@@ -7,11 +7,13 @@ use common::{bad_points, denomination, guardian, keys, quorum, World, DENOMINATI
 use guildmint_core::{
     ledger::{Base, Ledger},
     module::{BuildError, Registry, ServerModule},
+    slices::SliceAnswer,
     Amount, PeerId, Quorum, Wire,
 };
 use guildmint_mint::{
-    client::NoteRequest, dealer, Bytes, ConfigError, Denomination, DenominationTotals, Mint,
-    MintConfig, MintOutput, MintSecret, Note, SpentAnswer, MAX_NONCES,
+    client::NoteRequest, dealer, spent_prefix, Bytes, ConfigError, Denomination,
+    DenominationTotals, Mint, MintConfig, MintOutput, MintSecret, Note, PlacedShare, SharesAnswer,
+    SpentAnswer, MAX_NONCES, SHARES_PAGE,
 };
 use rand_chacha::{rand_core::SeedableRng, ChaCha20Rng};
 use serde_json::json;
@@ -188,6 +190,61 @@ fn fees_are_those_of_the_config() {
     let note = world.client.finalize(&request(3, 0), &shares).unwrap().note;
     let spent = world.spend(note.note()).unwrap();
     assert_eq!((spent.amount, spent.fee), (msat(8), msat(3)));
+}
+
+fn list(world: &World, path: &str) -> Vec<[u8; 8]> {
+    let ask = |to: &str| {
+        let answer = world.query(path, &[("from", "0"), ("to", to)]).unwrap();
+        serde_json::from_value::<SliceAnswer>(answer.unwrap()).unwrap()
+    };
+    let all = ask(&ask("0").count.to_string()).prefixes;
+    all.chunks(8).map(|one| one.try_into().unwrap()).collect()
+}
+
+fn page(world: &World, page: u64) -> Vec<PlacedShare> {
+    let answer = world.query("shares", &[("page", &page.to_string())]);
+    let answer: SharesAnswer = serde_json::from_value(answer.unwrap().unwrap()).unwrap();
+    assert_eq!(answer.page, page);
+    answer.shares
+}
+
+#[test]
+fn what_was_issued_and_spent_is_listed_in_its_order_and_nothing_else() {
+    let mut world = World::new();
+    let requests = [request(2, 0), request(0, 5), request(2, 1)];
+    let outputs = world.client.blinded(&requests);
+    let notes = requests.map(|request| world.issue(request));
+    // What is refused is in no list.
+    assert_eq!(code(world.accept(&outputs[0])), "already_issued");
+    world.spend(notes[2].note()).unwrap();
+    assert_eq!(code(world.spend(notes[2].note())), "note_spent");
+    world.spend(notes[1].note()).unwrap();
+    let issued: Vec<_> = outputs.iter().map(MintOutput::prefix).collect();
+    assert_eq!(list(&world, "issued-prefixes"), issued);
+    let spent = [2, 1].map(|place: usize| spent_prefix(&notes[place].nonce()));
+    assert_eq!(list(&world, "spent-prefixes"), spent);
+}
+
+#[test]
+fn shares_are_given_by_fixed_pages_and_only_on_what_was_accepted() {
+    let mut world = World::new();
+    assert!(page(&world, 0).is_empty());
+    let requests: Vec<_> = (0..=SHARES_PAGE).map(|index| request(1, index)).collect();
+    let outputs = world.client.blinded(&requests);
+    for output in &outputs {
+        world.accept(output).unwrap();
+    }
+    let (first, second) = (page(&world, 0), page(&world, 1));
+    assert_eq!((first.len() as u64, second.len()), (SHARES_PAGE, 1));
+    for (placed, output) in first.iter().chain(&second).zip(&outputs) {
+        assert_eq!(placed.output, *output);
+        assert_eq!(placed.share, world.shares(output)[&PeerId(0)]);
+    }
+    assert!(page(&world, 2).is_empty());
+    for wrong in ["", "x", "-1", &u64::MAX.to_string()] {
+        let refused = world.query("shares", &[("page", wrong)]).unwrap();
+        assert_eq!(code(refused), "bad_parameter");
+    }
 }
 
 #[test]

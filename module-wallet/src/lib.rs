@@ -34,9 +34,9 @@ pub use peg_out::{PegOut, PegOutError};
 pub use recovery::{recover, RecoveryError, SpendableDescriptor};
 pub use tweak::{tweak_public, tweak_secret, Tweak, TweakError};
 pub use types::{
-    ChainAnswer, CoinAnswer, CoinsAnswer, Confirmation, Frozen, Job, News, PegOutQuote,
-    PegOutState, PegOutStatus, PegOutsAnswer, PendingAnswer, QueuedAnswer, Signatures, Stance,
-    Vote, Watched,
+    claimed_prefix, ChainAnswer, CoinAnswer, CoinsAnswer, Confirmation, Frozen, Job, News,
+    PegOutQuote, PegOutState, PegOutStatus, PegOutsAnswer, PendingAnswer, QueuedAnswer, Signatures,
+    Stance, Vote, Watched,
 };
 
 /// The module's name in configs and URLs.

@@ -1,7 +1,9 @@
 //! What guardians tell each other, the outside world and their clients.
 
 use bitcoin::{block::Header, secp256k1::ecdsa::Signature, BlockHash, OutPoint, ScriptBuf, Txid};
-use guildmint_core::{encoding::hex_bytes, limits::MAX_VOTE_BYTES, Amount, Wire};
+use guildmint_core::{
+    encoding::hex_bytes, limits::MAX_VOTE_BYTES, slices::Prefix, Amount, Tagged, Wire,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{config::Block, limits, merkle::MerkleBranch, tweak::Tweak};
@@ -279,6 +281,19 @@ pub struct PendingAnswer {
     pub signers: Vec<guildmint_core::PeerId>,
     /// The agreed height at which it was built.
     pub built_at: u32,
+}
+
+/// Under what a claimed deposit is in `GET /v1/wallet/claimed-prefixes?from=…&to=…`.
+#[must_use]
+pub fn claimed_prefix(outpoint: &OutPoint) -> Prefix {
+    let hash = Tagged::new("guildmint/wallet/claimed")
+        .add(outpoint.txid)
+        .add(outpoint.vout.to_be_bytes())
+        .finish();
+    let mut prefix = Prefix::default();
+    let length = prefix.len();
+    prefix.copy_from_slice(&hash[..length]);
+    prefix
 }
 
 const _: () = assert!(limits::MAX_VOTED_BLOCKS * 40 < 64 * 1024);

@@ -94,6 +94,14 @@ impl Subject for Users {
         for path in ["chain", "utxos", "peg-outs"] {
             world.query(PeerId(0), path, &[]).unwrap().unwrap();
         }
+        let none = [("from", "0".to_owned()), ("to", "0".to_owned())];
+        let claimed = world.query(PeerId(0), "claimed-prefixes", &none);
+        let all = ("to", claimed.unwrap().unwrap()["count"].to_string());
+        let all = [("from", "0".to_owned()), all];
+        world
+            .query(PeerId(0), "claimed-prefixes", &all)
+            .unwrap()
+            .unwrap();
         let hash = [("hash", self.agreed.hash.to_string())];
         assert!(world.query(PeerId(0), "block", &hash).is_some());
     }

@@ -9,6 +9,7 @@ use structopt::{clap::Shell, StructOpt};
 const AFTER_HELP: &str = "EXAMPLES:
     guildmint init                          make a wallet; write its twelve words down
     guildmint join guild1…                  join a federation by its invite code
+    guildmint restore guild1… < words       or: make a wallet of words that were used before, with all they have
     guildmint deposit address               get an address, pay bitcoin to it, then
     guildmint deposit status --wait         wait until it is e-cash
     guildmint send 25sat                    print notes; whoever has the text has the money
@@ -100,12 +101,14 @@ pub struct Patience {
 
 #[derive(Debug, StructOpt)]
 pub enum Command {
-    /// Make a wallet, or one from the words of another: its addresses come back, its notes not yet
+    /// Make a wallet
     Init {
-        /// Restore: read twelve words from this file, or from standard input if it is `-`
+        /// Make it of the twelve words in this file, or on standard input if it is `-`; `restore` then finds what they have
         #[structopt(long, env = "GUILDMINT_WORDS_FILE", value_name = "FILE")]
         words_file: Option<PathBuf>,
     },
+    /// Find everything again that twelve words have: notes and deposits. Said again, it goes on where it was, or looks again
+    Restore(Restore),
     /// Join a federation by its invite code
     Join {
         /// guild1…
@@ -166,6 +169,20 @@ pub enum Command {
         #[structopt(possible_values = &Shell::variants())]
         shell: Shell,
     },
+}
+
+#[derive(Debug, StructOpt)]
+pub struct Restore {
+    /// guild1…, the federation's invite code, unless the wallet has joined it
+    pub invite: Option<String>,
+    /// Read the words from this file instead of standard input; a wallet that is there knows its words
+    #[structopt(long, env = "GUILDMINT_WORDS_FILE", value_name = "FILE")]
+    pub words_file: Option<PathBuf>,
+    /// How many notes of a value in a row must be unknown before the search for more of them ends
+    #[structopt(long, value_name = "NUMBER")]
+    pub gap: Option<u64>,
+    #[structopt(flatten)]
+    pub patience: Patience,
 }
 
 #[derive(Debug, StructOpt)]

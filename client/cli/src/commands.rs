@@ -4,6 +4,7 @@ mod deposit;
 mod look;
 mod notes;
 mod operations;
+mod restore;
 mod setup;
 mod withdraw;
 
@@ -34,6 +35,7 @@ pub async fn run(arguments: Arguments, signals: &Signals) -> Result<Json, Failur
     let all = &arguments;
     match &all.command {
         Command::Init { words_file } => setup::init(all, words_file.as_deref()).await,
+        Command::Restore(command) => restore::run(all, signals, command).await,
         Command::Join { invite } => setup::join(all, invite).await,
         Command::Info => look::info(all, signals).await,
         Command::Balance => look::balance(all).await,

@@ -129,7 +129,12 @@ impl Wallet {
         let progress = Progress::begin(operation.to_string());
         let ended = |client: &Client| match client.operation(operation) {
             Ok(view) => {
-                progress.say(format!("{} {}: {}", view.kind, operation, view.state));
+                progress.say(format!(
+                    "{} {operation}: {}{}",
+                    view.kind,
+                    view.state.replace('_', " "),
+                    how_far(&view)
+                ));
                 view.phase != Phase::Pending
             }
             Err(_) => true,
@@ -157,6 +162,15 @@ impl Wallet {
     /// Ends in order, so that the wallet is one file again.
     pub async fn close(self) -> Result<(), Failure> {
         Ok(self.driver.into_disk().0.close().await?)
+    }
+}
+
+/// How much of what it does now an operation has done, where it counts that.
+fn how_far(view: &View) -> String {
+    let number = |name| view.details.get("progress")?.get(name)?.as_u64();
+    match (number("done"), number("total")) {
+        (Some(done), Some(total)) => format!(" {done} of {total}"),
+        _ => String::new(),
     }
 }
 

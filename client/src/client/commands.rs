@@ -9,16 +9,22 @@ use crate::{
     event::{Command, Ticket},
     inquiry::Inquiry,
     operation::{
-        check_notes, peg_out, Deposit, Happening, Operation, OperationId, Phase, Receive, Send,
-        Withdraw,
+        check_notes, peg_out, Deposit, Happening, Operation, OperationId, Phase, Receive, Restore,
+        Send, Withdraw,
     },
     reply::Reply,
-    rows::OperationRow,
+    rows::{OperationRow, Unrestored},
 };
 
 impl Client {
     pub(super) fn command(&mut self, ticket: Ticket, command: Command) {
+        if let Err(error) = self.check_restored(&command) {
+            return self.reply(ticket, Err(error));
+        }
         let started = match command {
+            Command::Restore { gap } => self
+                .restore(gap)
+                .map(|operation| Reply::Started { operation }),
             Command::Info => {
                 let (inquiry, question) = Inquiry::info();
                 return self.ask(Asker::Command(ticket, inquiry), question);
@@ -47,6 +53,44 @@ impl Client {
                 .map(|operation| Reply::Started { operation }),
         };
         self.reply(ticket, started);
+    }
+
+    /// ⚠ Whatever takes a new index waits until the old ones are known: one that is used twice is refused, or worse, shows
+    /// that two notes are of one wallet (SPEC MIN-6).
+    fn check_restored(&self, command: &Command) -> Result<(), ClientError> {
+        let is_address = matches!(command, Command::DepositAddress);
+        let takes_notes = matches!(
+            command,
+            Command::Send { .. } | Command::Receive { .. } | Command::Withdraw { .. }
+        );
+        let under_way = self.restoring();
+        let open = under_way.as_ref().map(|(_, restore)| restore.has_notes());
+        let unrestored = self.rows.get(&Unrestored(())).is_some() || open == Some(false);
+        if (is_address && (unrestored || open.is_some())) || (takes_notes && unrestored) {
+            return Err(ClientError::NotRestored);
+        }
+        Ok(())
+    }
+
+    /// The search that is under way.
+    fn restoring(&self) -> Option<(OperationId, Restore)> {
+        let operations = self.rows.scan::<OperationRow>().into_iter();
+        let mut restores = operations.filter_map(|(OperationRow(id), record)| {
+            let Operation::Restore(restore) = record.operation else {
+                return None;
+            };
+            (!restore.is_over()).then_some((id, restore))
+        });
+        restores.next()
+    }
+
+    /// One search at a time.
+    fn restore(&mut self, gap: u64) -> Result<OperationId, ClientError> {
+        if let Some((operation, _)) = self.restoring() {
+            self.happenings.push_back((operation, Happening::Resume));
+            return Ok(operation);
+        }
+        self.open(|desk| Ok(Operation::Restore(Restore::start(gap, desk))))
     }
 
     fn validate(&mut self, ticket: Ticket, notes: NotesString) {

@@ -8,6 +8,7 @@ use crate::{ApiRequest, Command, NotesString, Phase};
 mod fake;
 mod places;
 mod refused;
+mod restore;
 mod world;
 
 use fake::{Fake, Mood, FEE_SAT};

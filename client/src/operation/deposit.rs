@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{BlockHash, Network, OutPoint};
-use guildmint_core::{module::Reject, Amount, Item, TxId};
-use guildmint_wallet::{client::ClaimError, Block, PegInError, KIND};
+use guildmint_core::{module::Reject, slices::Prefix, Amount, Item, TxId};
+use guildmint_wallet::{claimed_prefix, client::ClaimError, Block, PegInError, KIND};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value as Json};
 
@@ -66,6 +66,44 @@ impl Deposit {
             claims: BTreeMap::new(),
             block: None,
         })
+    }
+
+    /// One that was forgotten, found again on the chain. What is in the list of claimed deposits stays as it is.
+    pub(crate) fn found(
+        index: u64,
+        news: &ChainNews,
+        claimed: &BTreeSet<Prefix>,
+        desk: &Desk<'_>,
+    ) -> Result<Self, ClientError> {
+        let wallet = &desk.federation.wallet;
+        let address = wallet.deposit_address(index);
+        let address = address.map_err(|error| ClientError::Federation(error.to_string()))?;
+        let claim = |sighting: &Sighting| {
+            let amount = Amount::from_sat(sighting.amount_sat).unwrap_or(Amount::ZERO);
+            let credited = amount.checked_sub(wallet.config().peg_in_fee);
+            let state = if claimed.contains(&claimed_prefix(&sighting.outpoint)) {
+                ClaimState::Claimed(credited.unwrap_or(Amount::ZERO))
+            } else {
+                ClaimState::Seen
+            };
+            let claim = Claim {
+                amount_sat: sighting.amount_sat,
+                height: sighting.burial.as_ref().map(|burial| burial.height),
+                state,
+            };
+            (sighting.outpoint, claim)
+        };
+        Ok(Self {
+            index,
+            address: address.to_string(),
+            claims: news.deposits.iter().map(claim).collect(),
+            block: None,
+        })
+    }
+
+    /// The key's index.
+    pub(crate) fn index(&self) -> u64 {
+        self.index
     }
 
     fn is_settled(&self) -> bool {

@@ -9,7 +9,7 @@ use crate::{
     error::ClientError,
     event::Millis,
     federation::Federation,
-    operation::OperationId,
+    operation::{Operation, OperationId},
     payment::{self, Draft},
     rows::Rows,
 };
@@ -27,6 +27,8 @@ pub(crate) enum Wish {
     },
     /// Look for payments to this script.
     FindDeposits(ScriptBuf),
+    /// Store this operation, which is not this one, and let it begin.
+    Open(Box<Operation>),
     /// Come back at this time. Replaces the last such wish.
     WakeAt(Millis),
 }
@@ -59,6 +61,10 @@ impl Desk<'_> {
 
     pub(crate) fn find_deposits(&mut self, script: ScriptBuf) {
         self.wishes.push(Wish::FindDeposits(script));
+    }
+
+    pub(crate) fn open(&mut self, operation: Operation) {
+        self.wishes.push(Wish::Open(Box::new(operation)));
     }
 
     pub(crate) fn wake_after_ms(&mut self, ms: u64) {

@@ -4,8 +4,8 @@ pub(super) mod reclaim;
 
 use guildmint_core::{module::Reject, Amount, TxId};
 use guildmint_mint::{
-    client::{Held, NotesString},
-    Denomination,
+    client::{Held, NotesString, SpendableNote},
+    Denomination, Nonce,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value as Json};
@@ -76,6 +76,19 @@ impl Send {
             }
         };
         Ok(send)
+    }
+
+    /// The names of notes that are in somebody else's hands, or on their way back.
+    pub(crate) fn handed_out(&self) -> Vec<Nonce> {
+        let names = |notes: &[SpendableNote]| notes.iter().map(SpendableNote::nonce).collect();
+        match &self.state {
+            State::Sent(text) => {
+                let notes: Result<NotesString, _> = text.parse();
+                notes.map_or_else(|_| Vec::new(), |notes| names(notes.notes()))
+            }
+            State::Reclaiming(reclaim) => names(reclaim.notes()),
+            _ => Vec::new(),
+        }
     }
 
     /// Takes notes out of the wallet, in the same save that keeps their text.

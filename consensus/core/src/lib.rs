@@ -18,6 +18,7 @@ pub mod module;
 mod peer;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod slices;
 pub mod text_code;
 mod transaction;
 

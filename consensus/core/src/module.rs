@@ -321,4 +321,15 @@ pub trait ServerModule: Sized + Send + Sync + 'static {
         local: &View<'_, '_>,
         query: &Query,
     ) -> Option<Result<Json, Reject>>;
+
+    /// Answers a read-only question that takes a worker's time; `None` if there is no such path. Asked for paths that
+    /// [`ServerModule::query`] does not have. Anyone may ask again and again: an answer must cost no more than one about a
+    /// transaction does.
+    fn slow_query(
+        &self,
+        _agreed: &View<'_, '_>,
+        _query: &Query,
+    ) -> Option<Result<Later<Json>, Reject>> {
+        None
+    }
 }

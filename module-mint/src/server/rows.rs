@@ -1,6 +1,9 @@
 //! What the guardians agree on about notes.
 
-use guildmint_core::{Row, Tagged};
+use guildmint_core::{
+    slices::{Prefix, Tail},
+    Row,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Denomination, MintOutput, Nonce};
@@ -20,10 +23,7 @@ pub struct Issued([u8; 16]);
 
 impl Issued {
     pub fn new(output: &MintOutput) -> Self {
-        let hash = Tagged::new("guildmint/mint/issued")
-            .add([output.denomination.exponent()])
-            .add(output.blinded.0)
-            .finish();
+        let hash = output.hash();
         let mut prefix = [0; 16];
         prefix.copy_from_slice(&hash[..16]);
         Self(prefix)
@@ -41,3 +41,28 @@ pub struct Counts {
     pub issued: u64,
     pub redeemed: u64,
 }
+
+/// The end of the list of all blinded messages that were signed, of whatever denomination, in their order (SPEC MIN-7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Row)]
+#[row(table = 4, value = Tail, resident)]
+pub struct IssuedEnd(pub ());
+
+/// A full leaf of that list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Row)]
+#[row(table = 5, value = Vec<Prefix>)]
+pub struct IssuedLeaf(pub u64);
+
+/// The end of the list of all spent nonces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Row)]
+#[row(table = 6, value = Tail, resident)]
+pub struct SpentEnd(pub ());
+
+/// A full leaf of that list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Row)]
+#[row(table = 7, value = Vec<Prefix>)]
+pub struct SpentLeaf(pub u64);
+
+/// What was signed, by its place in the list: a wallet that has lost everything else asks for the shares of a page of places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Row)]
+#[row(table = 8, value = MintOutput)]
+pub struct IssuedAt(pub u64);

@@ -3,17 +3,19 @@
 use guildmint_core::{
     ledger::View,
     module::{Reject, Spent},
+    slices::append,
     Amount,
 };
 
 use super::{
     audit::totals,
-    rows::{AgreedBlock, Claimed, Coin, CoinAt, TotalsRow},
+    rows::{AgreedBlock, Claimed, ClaimedEnd, ClaimedLeaf, Coin, CoinAt, TotalsRow},
     Wallet,
 };
 use crate::{
     peg_in::{Deposit, PegInError, PegInProof},
     tweak::Tweak,
+    types::claimed_prefix,
 };
 
 /// Blocks, its own included, before a miner's reward can be spent.
@@ -59,6 +61,8 @@ impl Wallet {
             height,
         };
         view.put(&CoinAt(deposit.outpoint), &coin);
+        let prefix = claimed_prefix(&deposit.outpoint);
+        append(view, &ClaimedEnd(()), ClaimedLeaf, prefix);
         Ok(Spent {
             amount,
             fee,

@@ -4,13 +4,14 @@ use bitcoin::{BlockHash, OutPoint};
 use guildmint_core::{
     ledger::View,
     module::{Query, Reject},
+    slices::slice,
 };
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{
     recoverable::recoverable,
-    rows::{AgreedBlock, CoinAt, QueueAt},
+    rows::{AgreedBlock, ClaimedEnd, ClaimedLeaf, CoinAt, QueueAt},
     slots::{state, versions},
     vote::sighting,
     Wallet,
@@ -42,6 +43,9 @@ impl Wallet {
                 Some(coins_answer(coins, query).and_then(json))
             }
             "peg-outs" => Some(json(self.peg_outs_answer(agreed))),
+            "claimed-prefixes" => {
+                Some(slice(agreed, &ClaimedEnd(()), ClaimedLeaf, query).and_then(json))
+            }
             _ => None,
         }
     }

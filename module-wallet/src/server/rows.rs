@@ -1,7 +1,11 @@
 //! The module's rows. All that is scanned or needed for a vote is resident; what grows for ever is not.
 
 use bitcoin::{secp256k1::ecdsa::Signature, BlockHash, OutPoint, ScriptBuf, Txid};
-use guildmint_core::{encoding::hex_bytes, PeerId, Row};
+use guildmint_core::{
+    encoding::hex_bytes,
+    slices::{Prefix, Tail},
+    PeerId, Row,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -244,6 +248,16 @@ pub struct Freezes {
     /// The last agreed block when they were frozen, if they are.
     pub at: Option<Block>,
 }
+
+/// Agreed. The end of the list of all deposits that were claimed (SPEC MIN-7).
+#[derive(Serialize, Deserialize, Row)]
+#[row(table = 15, value = Tail, resident)]
+pub struct ClaimedEnd(pub ());
+
+/// Agreed. A full leaf of that list.
+#[derive(Serialize, Deserialize, Row)]
+#[row(table = 14, value = Vec<Prefix>)]
+pub struct ClaimedLeaf(pub u64);
 
 /// Local. The latest news.
 #[derive(Serialize, Deserialize, Row)]

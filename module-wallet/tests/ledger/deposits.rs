@@ -57,6 +57,22 @@ fn a_deposit_is_credited_once() {
 }
 
 #[test]
+fn claimed_deposits_are_listed_in_their_order() {
+    let mut world = World::new(4);
+    let proofs = [world.deposit(0, 5_000), world.deposit(1, 6_000)];
+    world.bury();
+    for proof in &proofs {
+        world.submit(proof.clone()).unwrap();
+        assert!(world.submit(proof.clone()).is_err());
+    }
+    let question = [("from", "0"), ("to", "2")];
+    let answer = world.query("claimed-prefixes", &question).unwrap();
+    let answer: guildmint_core::slices::SliceAnswer = serde_json::from_value(answer).unwrap();
+    let expected = proofs.map(|proof| guildmint_wallet::claimed_prefix(&claimed(&proof)));
+    assert_eq!((answer.count, answer.prefixes), (2, expected.concat()));
+}
+
+#[test]
 fn a_deposit_is_not_credited_again_after_it_was_spent() {
     let mut world = World::new(4);
     let proof = world.deposit(0, 50_000);

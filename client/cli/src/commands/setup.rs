@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use guildmint_client::{Client, LoadError};
-use guildmint_client_store::{words, Store};
+use guildmint_client_store::{
+    words::{self, Mnemonic},
+    Store,
+};
 use guildmint_core::InviteCode;
 use serde_json::{json, Value as Json};
 use zeroize::Zeroizing;
@@ -24,12 +27,9 @@ pub async fn init(arguments: &Arguments, words_file: Option<&Path>) -> Result<Js
     let restored = words_file.is_some();
     let words = match words_file {
         None => words::generate()?,
-        Some(path) => words::parse(&read_words(path)?)?,
+        Some(path) => read_words(path)?,
     };
-    // The lock and the rows first: the words are what makes it a wallet.
-    let (store, _) = Store::open(&directory).await?;
-    words::write(&directory, &words)?;
-    store.close().await?;
+    make(&directory, &words, restored).await?;
     let mut document = json!({ "data_dir": directory.display().to_string(), "restored": restored });
     if !restored {
         document["words"] = Json::from(words.to_string());
@@ -41,16 +41,29 @@ pub async fn init(arguments: &Arguments, words_file: Option<&Path>) -> Result<Js
     Ok(document)
 }
 
-fn read_words(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    if path == Path::new("-") {
-        return read_stdin();
+/// Makes a wallet of words.
+pub async fn make(directory: &Path, words: &Mnemonic, used_before: bool) -> Result<(), Failure> {
+    // The lock and the rows first: the words are what makes it a wallet.
+    let (mut store, _) = Store::open(directory).await?;
+    if used_before {
+        store.save(&guildmint_client::unrestored()).await?;
     }
-    std::fs::read_to_string(path)
-        .map(Zeroizing::new)
-        .map_err(|error| {
+    words::write(directory, words)?;
+    Ok(store.close().await?)
+}
+
+/// Words from a file, or from standard input for `-`.
+pub fn read_words(path: &Path) -> Result<Mnemonic, Failure> {
+    let text = if path == Path::new("-") {
+        read_stdin()?
+    } else {
+        let text = std::fs::read_to_string(path).map(Zeroizing::new);
+        text.map_err(|error| {
             let message = format!("cannot read {}: {error}", path.display());
             Failure::new(Exit::Usage, "unreadable_input", message)
-        })
+        })?
+    };
+    Ok(words::parse(&text)?)
 }
 
 pub async fn join(arguments: &Arguments, invite: &str) -> Result<Json, Failure> {

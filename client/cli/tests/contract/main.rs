@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod federation;
+mod restore;
 
 use std::{
     io::Write as _,

@@ -10,6 +10,7 @@ use guildmint_core::{
     api::{AuditAnswer, Problem, StatusAnswer, TransactionAnswer, TransactionStatus},
     ledger::{Ledger, Scope, Space},
     module::{At, Federation as Told, Later, Query, Reject, ServerModule},
+    slices::SliceAnswer,
     Epoch, GuardianKeys, IdentityKey, Item, ModuleConfig, OutPoint, Quorum, SessionId, Transaction,
     Wire,
 };
@@ -53,6 +54,8 @@ pub enum Mood {
     Greedy,
     /// Names no price at all.
     Cheap,
+    /// Leaves out and makes up what is in lists.
+    Invents,
 }
 
 pub struct Fake {
@@ -216,6 +219,9 @@ impl Fake {
                 };
                 self.query(peer, &query, mood)
             }
+            ApiRequest::Module { path, .. } if path == "claimed-prefixes" => {
+                Ok(lie(self.claimed_prefixes(), mood))
+            }
             ApiRequest::Module {
                 path, parameters, ..
             } if path == "block" => self.block(&parameters["hash"], mood),
@@ -258,14 +264,29 @@ impl Fake {
         let mut local = Ledger::new(&nothing);
         let scope = Scope::module(Space::Agreed, MINT);
         let mint = &self.mints[usize::from(peer.0)];
-        let answer = mint.query(&ledger.view(scope), &local.view(scope), query);
-        let mut answer = answer.unwrap().unwrap();
-        if mood == Mood::Refuses {
+        let agreed = ledger.view(scope);
+        let answer = mint.query(&agreed, &local.view(scope), query);
+        let answer = answer.or_else(|| Some(mint.slow_query(&agreed, query)?.map(Later::get)));
+        let reject = |reject: Reject| {
+            let problem = Problem::new(422, &reject.code, &reject.message, reject.retryable);
+            RequestError::Problem(problem)
+        };
+        let mut answer = lie(answer.unwrap().map_err(reject)?, mood);
+        if mood == Mood::Refuses && query.path == "spent" {
             for value in answer.as_object_mut().unwrap().values_mut() {
                 *value = json!(true);
             }
         }
         Ok(answer)
+    }
+
+    fn claimed_prefixes(&self) -> Json {
+        let prefixes = self.claimed.iter().map(guildmint_wallet::claimed_prefix);
+        json!(SliceAnswer {
+            count: self.claimed.len() as u64,
+            from: 0,
+            prefixes: prefixes.collect::<Vec<_>>().concat(),
+        })
     }
 
     /// What a guardian of this mood makes of the truth.
@@ -408,6 +429,51 @@ impl Fake {
         self.paid_out.extend(paid);
         Ok(())
     }
+}
+
+/// What a guardian of this mood makes of lists and pages of shares.
+fn lie(mut answer: Json, mood: Mood) -> Json {
+    if let Ok(slice) = serde_json::from_value::<SliceAnswer>(answer.clone()) {
+        let SliceAnswer {
+            count,
+            from,
+            prefixes,
+        } = slice;
+        answer = match mood {
+            Mood::Invents => json!(SliceAnswer {
+                count: count * 2 + 1,
+                from,
+                prefixes: prefixes.iter().map(|byte| !byte).collect(),
+            }),
+            Mood::Forgets => json!(SliceAnswer {
+                count: 0,
+                from,
+                prefixes: vec![0; prefixes.len()],
+            }),
+            Mood::Garbage => json!({"count": "x"}),
+            Mood::Refuses => json!(SliceAnswer {
+                count,
+                from,
+                prefixes: Vec::new(),
+            }),
+            _ => answer,
+        };
+    }
+    if let Some(shares) = answer.get_mut("shares").and_then(Json::as_array_mut) {
+        match mood {
+            Mood::WrongShares if shares.len() > 1 => {
+                let first = shares[0]["share"].clone();
+                for share in shares {
+                    share["share"] = first.clone();
+                }
+            }
+            Mood::Invents => shares.rotate_left(1),
+            Mood::Forgets => shares.clear(),
+            Mood::Garbage => *shares = vec![json!({"share": "00"})],
+            _ => {}
+        }
+    }
+    answer
 }
 
 fn status_of(peer: PeerId) -> Json {

@@ -252,6 +252,15 @@ impl World {
         self.deliver(user, Event::Time { now: self.now });
     }
 
+    /// The user's disk is gone; there are the words, and the invite code.
+    pub fn lose(&mut self, user: usize) {
+        let mut store = Memory::default();
+        store.apply(crate::unrestored());
+        store.apply(crate::join(&self.fake.membership()));
+        self.users[user].store = store;
+        self.restart(user);
+    }
+
     /// Pays to a deposit address, in a block that is deep enough.
     pub fn pay(&mut self, address: &str, amount_sat: u64) {
         let address: bitcoin::Address<_> = address.parse().unwrap();

@@ -71,6 +71,10 @@ impl Reclaim {
         self.reclaimed
     }
 
+    pub(super) fn notes(&self) -> &[SpendableNote] {
+        &self.notes
+    }
+
     fn page(&self) -> &[SpendableNote] {
         &self.notes[..self.notes.len().min(MAX_NONCES)]
     }

@@ -66,6 +66,11 @@ pub trait DynModule: Send + Sync {
         local: &View<'_, '_>,
         query: &Query,
     ) -> Option<Result<Json, Reject>>;
+    fn slow_query(
+        &self,
+        agreed: &View<'_, '_>,
+        query: &Query,
+    ) -> Option<Result<Later<Json>, Reject>>;
 }
 
 struct Adapter<M>(M);
@@ -207,6 +212,14 @@ impl<M: ServerModule> DynModule for Adapter<M> {
         query: &Query,
     ) -> Option<Result<Json, Reject>> {
         self.0.query(agreed, local, query)
+    }
+
+    fn slow_query(
+        &self,
+        agreed: &View<'_, '_>,
+        query: &Query,
+    ) -> Option<Result<Later<Json>, Reject>> {
+        self.0.slow_query(agreed, query)
     }
 }
 

@@ -1,24 +1,25 @@
-//! What the owners of accepted outputs are told. Signing shares is slow, so a worker does it; and only one at a time, so that
-//! those who ask cannot take the workers from the epochs.
+//! What the owners of accepted outputs are told, and other answers that are slow. Signing shares takes time, so a worker does
+//! it; and only one at a time, so that those who ask cannot take the workers from the epochs.
 
 use std::collections::VecDeque;
 
 use guildmint_core::{
     api::{Problem, TransactionStatus},
-    module::Later,
+    module::{Later, Reject},
     Epoch, TxId,
 };
 use serde_json::Value as Json;
 
 use super::{
+    clients::query_reply,
     event::{Action, CheckJob, Reply, Ticket},
     Node,
 };
 
-/// Transactions whose outcomes are computed in one go.
+/// Transactions whose outcomes, and questions whose answers, are computed in one go.
 const MAX_BATCHED: usize = 16;
 
-/// Transactions whose outcomes may wait. Beyond it clients are told to come again.
+/// Transactions and questions that may wait. Beyond it clients are told to come again.
 const MAX_WAITING: usize = 256;
 
 /// What is told about an accepted transaction.
@@ -28,11 +29,16 @@ pub(super) struct Accepted {
     pub(super) outcomes: Vec<Later<Json>>,
 }
 
-/// A transaction whose outcomes somebody wants.
-struct Wanted {
-    txid: TxId,
-    epoch: Epoch,
-    askers: Vec<Ticket>,
+/// Something slow that somebody wants to know.
+enum Wanted {
+    /// The outcomes of a transaction.
+    Outcomes {
+        txid: TxId,
+        epoch: Epoch,
+        askers: Vec<Ticket>,
+    },
+    /// The answer of a module.
+    Answer(Ticket),
 }
 
 /// Answers that wait for a worker, and those that one is at.
@@ -46,20 +52,49 @@ impl Node {
     /// Tells a client about an accepted transaction, once its outcomes are computed: once for all who ask meanwhile.
     pub(super) fn tell_outcomes(&mut self, ticket: Ticket, txid: TxId, accepted: Accepted) {
         let Accepted { epoch, outcomes } = accepted;
-        let mut wanted = Wanted {
+        let askers = vec![ticket];
+        let wanted = Wanted::Outcomes {
             txid,
             epoch,
-            askers: vec![ticket],
+            askers,
         };
         if !outcomes.iter().any(Later::is_slow) {
             return self.tell(wanted, outcomes.into_iter().map(Later::get).collect());
         }
-        let mut waiting = self.outcomes.waiting.iter_mut();
-        if let Some((same, older)) = waiting.find(|(same, _)| same.txid == txid) {
-            same.askers.append(&mut wanted.askers);
-            *older = outcomes;
-        } else if self.outcomes.waiting.len() < MAX_WAITING {
-            self.outcomes.waiting.push_back((wanted, outcomes));
+        for (waiting, older) in &mut self.outcomes.waiting {
+            match waiting {
+                Wanted::Outcomes {
+                    txid: same, askers, ..
+                } if *same == txid => {
+                    askers.push(ticket);
+                    *older = outcomes;
+                    return;
+                }
+                _ => {}
+            }
+        }
+        self.compute_later(ticket, wanted, outcomes);
+    }
+
+    /// Tells a client what a module answers, once that is computed; `None` if the module has no such path.
+    pub(super) fn tell_answer(
+        &mut self,
+        ticket: Ticket,
+        answer: Option<Result<Later<Json>, Reject>>,
+    ) {
+        match answer {
+            Some(Ok(later)) if later.is_slow() => {
+                self.compute_later(ticket, Wanted::Answer(ticket), vec![later]);
+            }
+            Some(Ok(here)) => self.reply_after_save(ticket, Some(Ok(here.get()))),
+            Some(Err(reject)) => self.reply_after_save(ticket, Some(Err(reject))),
+            None => self.reply_after_save(ticket, None),
+        }
+    }
+
+    fn compute_later(&mut self, ticket: Ticket, wanted: Wanted, what: Vec<Later<Json>>) {
+        if self.outcomes.waiting.len() < MAX_WAITING {
+            self.outcomes.waiting.push_back((wanted, what));
         } else {
             let busy = Problem::new(503, "busy", "too many questions at once; try again", true);
             let reply = Reply::Problem(busy);
@@ -67,12 +102,29 @@ impl Node {
         }
     }
 
-    fn tell(&mut self, wanted: Wanted, outcomes: Vec<Json>) {
-        let epoch = wanted.epoch;
-        let status = TransactionStatus::Accepted { epoch, outcomes };
-        for ticket in wanted.askers {
-            self.answer(ticket, wanted.txid, status.clone());
+    fn tell(&mut self, wanted: Wanted, mut computed: Vec<Json>) {
+        match wanted {
+            Wanted::Outcomes {
+                txid,
+                epoch,
+                askers,
+            } => {
+                let outcomes = computed;
+                let status = TransactionStatus::Accepted { epoch, outcomes };
+                for ticket in askers {
+                    self.answer(ticket, txid, status.clone());
+                }
+            }
+            Wanted::Answer(ticket) => {
+                self.reply_after_save(ticket, computed.pop().map(Ok));
+            }
         }
+    }
+
+    /// What an answer tells must be true also after a crash.
+    fn reply_after_save(&mut self, ticket: Ticket, answer: Option<Result<Json, Reject>>) {
+        let reply = query_reply(answer);
+        self.disk.after_save(Action::Reply { ticket, reply });
     }
 
     /// Gives a worker what waits, unless one is at it.

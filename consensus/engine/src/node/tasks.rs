@@ -190,12 +190,13 @@ impl Node {
             let agreed = agreed.view(Scope::module(Space::Agreed, module));
             let local = local.view(Scope::module(Space::Local, module));
             let module = self.federation.module(module).ok()?;
-            module.query(&agreed, &local, query)
+            match module.query(&agreed, &local, query) {
+                Some(answer) => Some(answer.map(Later::now)),
+                None => module.slow_query(&agreed, query),
+            }
         })?;
         local.finish()?;
-        let reply = super::clients::query_reply(answer);
-        // What it tells must be true also after a crash.
-        self.disk.after_save(Action::Reply { ticket, reply });
+        self.tell_answer(ticket, answer);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use guildmint_core::{
     ledger::{Base, Key, Ledger, Memory, Scope, Space, View},
-    module::{DynModule, Query, Reject},
+    module::{DynModule, Later, Query, Reject},
     Digest, Epoch, EpochResult, ModuleId, OutPoint, PeerId, Transaction, Wire,
 };
 use guildmint_engine::{
@@ -87,11 +87,11 @@ impl Guardian {
 
     pub(super) fn query(&self, id: ModuleId, query: &Query) -> Option<Result<Json, Reject>> {
         let (mut agreed, mut local) = (Ledger::new(&self.rows), Ledger::new(&self.rows));
-        self.rules.module(id).ok()?.query(
-            &agreed.view(Scope::module(Space::Agreed, id)),
-            &local.view(Scope::module(Space::Local, id)),
-            query,
-        )
+        let module = self.rules.module(id).ok()?;
+        let agreed = agreed.view(Scope::module(Space::Agreed, id));
+        let local = local.view(Scope::module(Space::Local, id));
+        let answer = module.query(&agreed, &local, query);
+        answer.or_else(|| Some(module.slow_query(&agreed, query)?.map(Later::get)))
     }
 
     pub(super) fn outcome(&self, out_point: OutPoint) -> Option<Json> {
