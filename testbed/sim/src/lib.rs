@@ -7,14 +7,18 @@ mod guardian;
 mod look;
 mod net;
 mod outside;
+mod power;
 pub mod runs;
 mod script;
 mod setup;
 mod users;
+mod ways;
+mod wire;
 mod world;
 
 pub use adversary::{aux, bval};
 pub use net::Faults;
+pub use power::Outage;
 pub use script::play_money;
 pub use setup::Setup;
 pub use users::UserId;

@@ -268,7 +268,7 @@ impl Node {
             pool: self.pool.len(),
             not_ready: match self.fenced() {
                 Some(through) => Some(format!(
-                    "its database is older than what it has said: it takes no part through {through}, and then goes on"
+                    "its database is older than what it has said, or another process runs with the same secrets: it takes no part through {through}, and then goes on"
                 )),
                 None => behind.then(|| {
                     let theirs = self.history.open_elsewhere().unwrap_or(self.round.epoch);
