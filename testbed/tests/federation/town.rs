@@ -9,6 +9,7 @@ use guildmint_testbed::{
     faucet::Faucet,
     federation::Guardian,
     network::{stop_all, Network, Options, Tools},
+    postgres::Databases,
     process::Lifetime,
     programs::{Build, Programs},
     rpc::Rpc,
@@ -55,6 +56,7 @@ impl Town {
         let options = Options {
             directory: folder.path().join("net"),
             guardians: 4,
+            databases: Databases::Sqlite,
             lifetime: Lifetime::Tethered,
         };
         let network =
