@@ -57,8 +57,11 @@ fn faults(at: &Guardian, of: usize) -> u64 {
     line.map_or(0, |figure| figure.parse().unwrap())
 }
 
-/// The federation goes on with this guardian, which is needed because another is gone.
+/// The federation goes on with a guardian that has lost its memory, and which is needed because another is gone.
 fn is_needed(town: &Town, other: &str) {
+    town.wait("equal epochs", || town.same_epoch());
+    // In the epoch that was open it may have spoken before, and keeps silent.
+    town.hand_over(1_000);
     town.wait("equal epochs", || town.same_epoch());
     town.order(other, Order::Kill);
     town.hand_over(3_000);

@@ -53,7 +53,12 @@ fn world(setup: Setup, seed: u64, rng: &mut ChaCha12Rng) -> World {
     let guardians = setup.guardians;
     let mut faults = Faults::lossy(rng.gen_range(0..=15));
     if rng.gen_bool(0.6) {
-        faults = faults.with_crashes(rng.gen_range(1..=8), rng.gen_range(50..5_000));
+        let (crashes, outage_ms) = match setup.money {
+            // Users wait for what they do, so there must be time in which a quorum is up.
+            true => (1, rng.gen_range(50..2_000)),
+            false => (rng.gen_range(1..=8), rng.gen_range(50..5_000)),
+        };
+        faults = faults.with_crashes(crashes, outage_ms);
     }
     if rng.gen_bool(0.5) {
         faults = faults.with_busy_guardians(rng.gen_range(1..=30));

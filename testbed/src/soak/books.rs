@@ -50,9 +50,7 @@ impl Books {
         street.with_faucet(|faucet| Ok(faucet.mine(FINALITY_BLOCKS + 1)?))?;
         for wallet in street.pairs.iter().flatten() {
             // What waits for a guardian that has only just come back may take another try.
-            let resumed = wait(&Stop::default(), LIMIT, || {
-                Ok(wallet.run(&["operations", "resume"]).ok())
-            });
+            let resumed = wait(&Stop::default(), LIMIT, || Ok(resume(wallet).ok()));
             resumed.context("operations do not come to an end")?;
         }
         let deposits = load.deposits.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,10 +66,13 @@ impl Books {
             refused_if_spent(wallet.run(&["reclaim"]).map(drop))?;
         }
         let brought_in_msat = load.brought_in_sat.load(Ordering::Relaxed) * 1_000;
-        let (withdrawals, taken_out_msat) = withdrawals(street)?;
-        let mut in_wallets_msat = 0;
+        let withdrawn = withdrawals(street)?;
+        let (withdrawals, taken_out_msat) = (withdrawn.many, withdrawn.msat);
+        let mut in_wallets_msat = withdrawn.waiting_msat;
         for wallet in street.pairs.iter().flatten() {
-            in_wallets_msat += wallet.balance_msat()?;
+            // What comes back of a withdrawal that waits is pending.
+            let balance = wallet.run(&["balance"])?;
+            in_wallets_msat += balance.number("balance_msat")? + balance.number("pending_msat")?;
         }
         ensure!(
             brought_in_msat == taken_out_msat + in_wallets_msat,
@@ -101,34 +102,60 @@ fn refused_if_spent(done: Result<(), WalletError>) -> Result<()> {
     }
 }
 
-/// All withdrawals that were accepted, each of which has arrived once; what they cost in millisatoshi.
-fn withdrawals(street: &Street) -> Result<(usize, u64)> {
-    let (mut many, mut msat) = (0, 0);
+/// Goes on with all that is pending, to its end. A withdrawal for which fees have risen waits until they fall.
+fn resume(wallet: &Wallet) -> Result<()> {
+    match wallet.run(&["operations", "resume"]) {
+        Err(WalletError::Refused { answer, .. }) if answer.contains("\"fee_too_low\"") => Ok(()),
+        other => Ok(other.map(drop)?),
+    }
+}
+
+/// What became of withdrawals.
+#[derive(Default)]
+struct Withdrawn {
+    many: usize,
+    /// What those cost that were accepted, with fees.
+    msat: u64,
+    /// What those would cost that wait for lower fees.
+    waiting_msat: u64,
+}
+
+/// All withdrawals. Those that were accepted have arrived once.
+fn withdrawals(street: &Street) -> Result<Withdrawn> {
+    let mut withdrawn = Withdrawn::default();
     for wallet in street.pairs.iter().flatten() {
         for view in operations(wallet, "withdraw")? {
+            let msat = figure(&view, "amount_sat")? * 1_000 + figure(&view, "fee_msat")?;
             match view["state"].as_str() {
-                Some("signed") => {}
-                Some("failed") => continue,
+                Some("signed") => {
+                    arrives(street, &view)?;
+                    withdrawn.many += 1;
+                    withdrawn.msat += msat;
+                }
+                Some("submitted") => withdrawn.waiting_msat += msat,
+                Some("failed") => {}
                 _ => bail!("a withdrawal has not come to its end: {view}"),
             }
-            let (amount_sat, fee_msat) = (figure(&view, "amount_sat")?, figure(&view, "fee_msat")?);
-            many += 1;
-            msat += amount_sat * 1_000 + fee_msat;
-            let address: Address<_> = view["address"].as_str().context("an address")?.parse()?;
-            let script = address.require_network(Chain::Regtest)?.script_pubkey();
-            let arrived = wait(&Stop::default(), LIMIT, || {
-                if !street.rpc.mempool()?.is_empty() {
-                    street.with_faucet(|faucet| Ok(faucet.mine(1)?))?;
-                }
-                let unspent = street.rpc.unspent(&script)?;
-                let sum: Amount = unspent.iter().map(|output| output.amount).sum();
-                ensure!(sum.to_sat() <= amount_sat, "{sum} came of {view}");
-                Ok((sum.to_sat() == amount_sat).then_some(()))
-            });
-            arrived.with_context(|| format!("not on the chain: {view}"))?;
         }
     }
-    Ok((many, msat))
+    Ok(withdrawn)
+}
+
+/// Waits until a withdrawal is on the chain, and finds no more than was withdrawn.
+fn arrives(street: &Street, view: &Value) -> Result<()> {
+    let amount_sat = figure(view, "amount_sat")?;
+    let address: Address<_> = view["address"].as_str().context("an address")?.parse()?;
+    let script = address.require_network(Chain::Regtest)?.script_pubkey();
+    let arrived = wait(&Stop::default(), LIMIT, || {
+        if !street.rpc.mempool()?.is_empty() {
+            street.with_faucet(|faucet| Ok(faucet.mine(1)?))?;
+        }
+        let unspent = street.rpc.unspent(&script)?;
+        let sum: Amount = unspent.iter().map(|output| output.amount).sum();
+        ensure!(sum.to_sat() <= amount_sat, "{sum} came of {view}");
+        Ok((sum.to_sat() == amount_sat).then_some(()))
+    });
+    arrived.with_context(|| format!("not on the chain: {view}"))
 }
 
 fn operations(wallet: &Wallet, kind: &str) -> Result<Vec<Value>> {
