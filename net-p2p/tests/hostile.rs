@@ -38,6 +38,31 @@ fn a_stranger_who_knows_the_session_is_refused() {
     });
 }
 
+/// One that is no guardian any more still has its key, knows the session, everybody's keys and addresses.
+#[test]
+fn a_former_guardian_is_refused() {
+    block_on(async {
+        let mut guardians = federation(2, |_, _| true).await;
+        let mut former = config(2, 3);
+        for (known, guardian) in former.guardians.iter_mut().zip(&guardians) {
+            known.addresses = vec![guardian.address()];
+        }
+        let former = Guardian::start(former).await;
+        for guardian in &guardians {
+            let refused = || guardian.network.counters().refused;
+            eventually("three refusals", || refused() >= 3).await;
+        }
+        for peer in [0, 1] {
+            assert!(!former.is_connected(peer));
+            former.network.send(PeerId(peer), b"hello".to_vec()).await;
+        }
+        let bob = &guardians[1].network;
+        bob.send(PeerId(0), b"friend".to_vec()).await;
+        let (from, bytes) = guardians[0].message().await;
+        assert_eq!((from, &bytes[..]), (PeerId(1), &b"friend"[..]));
+    });
+}
+
 #[test]
 fn a_guardian_of_another_session_is_refused() {
     block_on(async {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use guildmint_testbed::{amount::Msat, control::Order};
+use guildmint_testbed::{amount::Msat, control::Order, postgres::Databases};
 use structopt::{clap::AppSettings, StructOpt};
 
 /// A test network on this machine: a real bitcoind and electrs on regtest, and guardians as processes.
@@ -102,6 +102,21 @@ pub enum Command {
     Demo,
     /// Runs every check and every test of the project.
     Test,
+    /// Kills guardians under load, again and again, and looks whether anything is lost.
+    Soak {
+        /// How many processes are killed in all.
+        #[structopt(long, default_value = "200", value_name = "N")]
+        kills: u64,
+        /// Where guardians keep their rows: sqlite, postgres, or mixed for half of them each.
+        #[structopt(long, default_value = "mixed", value_name = "kind")]
+        database: Databases,
+        /// Decides who is killed and when; one is made up if none is named.
+        #[structopt(long, value_name = "S")]
+        seed: Option<u64>,
+        /// How many pairs of users hand money to each other.
+        #[structopt(long, default_value = "2", value_name = "N")]
+        pairs: usize,
+    },
     /// Runs federations in simulated time; arguments are handed to the simulator.
     #[structopt(setting = AppSettings::TrailingVarArg, setting = AppSettings::AllowLeadingHyphen)]
     Sim {
@@ -111,6 +126,9 @@ pub enum Command {
     /// Runs the benchmarks; arguments are handed to them.
     #[structopt(setting = AppSettings::TrailingVarArg, setting = AppSettings::AllowLeadingHyphen)]
     Bench {
+        /// Where guardians keep their rows: sqlite, postgres, mixed, or both for first one and then the other.
+        #[structopt(long, default_value = "sqlite", value_name = "kind", possible_values = &["sqlite", "postgres", "mixed", "both"])]
+        database: String,
         /// What the benchmarks are to do.
         arguments: Vec<String>,
     },
@@ -207,7 +225,19 @@ mod tests {
         ));
         let bench = parse("bench idle --minutes 1").unwrap();
         assert!(
-            matches!(bench, Command::Bench { arguments } if arguments == ["idle", "--minutes", "1"])
+            matches!(bench, Command::Bench { arguments, .. } if arguments == ["idle", "--minutes", "1"])
+        );
+        let bench = parse("bench --database both -- --faults").unwrap();
+        let Command::Bench {
+            database,
+            arguments,
+        } = bench
+        else {
+            panic!("{bench:?}")
+        };
+        assert_eq!(
+            (&database[..], &arguments[..]),
+            ("both", &["--faults".to_owned()][..])
         );
     }
 
@@ -222,6 +252,23 @@ mod tests {
         ] {
             assert!(help.contains(words), "{words:?} is not in {help}");
         }
+    }
+
+    #[test]
+    fn a_soak_has_figures_of_its_own() {
+        let soak = parse("soak --kills 20 --database postgres --seed 7").unwrap();
+        assert!(matches!(
+            soak,
+            Command::Soak {
+                kills: 20,
+                database: Databases::Postgres,
+                seed: Some(7),
+                pairs: 2,
+            }
+        ));
+        assert!(parse("soak --database oracle")
+            .unwrap_err()
+            .contains("mixed"));
     }
 
     #[test]

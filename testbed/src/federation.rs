@@ -1,7 +1,7 @@
 //! A test federation: guardians as processes, with keys from a dealer.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -107,6 +107,32 @@ impl Guardian {
         })
     }
 
+    /// The same guardian a second time, which no operator should start: its secrets and a copy of its database in `folder`, on ports
+    /// of its own. It must be stopped while this is copied.
+    pub fn twin(&self, folder: &Path, ports: &mut Ports) -> io::Result<Self> {
+        let mut twin =
+            Self::plan(folder, &self.spec.program, 0, ports).map_err(io::Error::other)?;
+        fs::create_dir_all(&twin.data_dir)?;
+        for file in fs::read_dir(&self.data_dir)? {
+            let file = file?;
+            fs::copy(file.path(), twin.data_dir.join(file.file_name()))?;
+        }
+        twin.spec.args.clone_from(&self.spec.args);
+        let data_dir = text(&self.data_dir);
+        for argument in twin.spec.args.iter_mut().filter(|it| **it == data_dir) {
+            *argument = text(&twin.data_dir);
+        }
+        for (option, url) in [
+            ("--api-listen", &twin.api_url),
+            ("--admin-listen", &twin.admin_url),
+            ("--p2p-listen", &twin.p2p_address),
+        ] {
+            let place = url.trim_start_matches("http://").to_owned();
+            twin.spec.args.extend([option.to_owned(), place]);
+        }
+        Ok(twin)
+    }
+
     /// Whether it says that it can serve clients.
     pub fn is_ready(&self) -> bool {
         self.affirms("/readyz")
@@ -138,6 +164,15 @@ impl Guardian {
                 self.api_url
             ))),
         }
+    }
+
+    /// What it tells its operator in figures.
+    pub fn metrics(&self) -> io::Result<String> {
+        let url = format!("{}/metrics", self.admin_url);
+        let response = minreq::get(&url).with_timeout(REQUEST_LIMIT_S).send();
+        let response = response.map_err(|error| io::Error::other(format!("{url}: {error}")))?;
+        let text = response.as_str().map_err(io::Error::other)?;
+        Ok(text.to_owned())
     }
 
     fn for_dealer(&self) -> serde_json::Value {

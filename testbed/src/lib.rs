@@ -15,6 +15,7 @@ pub mod logs;
 pub mod network;
 pub mod packages;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod progress;

@@ -4,11 +4,13 @@
 
 mod cli;
 mod demo;
+mod soak;
 mod suite;
 
 use std::{
     fs,
     io::Write,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{exit, Command as Program},
 };
@@ -21,6 +23,7 @@ use guildmint_testbed::{
     control::{control, Order},
     logs::tail,
     network::{self, Network, Options, Tools},
+    postgres::Databases,
     process::Lifetime,
     programs::{cargo, workspace, Build},
     report::Report,
@@ -134,8 +137,17 @@ impl Testbed {
             Command::Servers { json } => self.servers(json),
             Command::Demo => self.demo(),
             Command::Test => suite::run(&self.cache, &self.stop),
+            Command::Soak {
+                kills,
+                database,
+                seed,
+                pairs,
+            } => self.soak(kills, database, seed, pairs),
             Command::Sim { arguments } => self.sim(arguments),
-            Command::Bench { arguments } => self.bench(arguments),
+            Command::Bench {
+                database,
+                arguments,
+            } => self.bench(&database, &arguments),
         }
     }
 
@@ -157,6 +169,7 @@ impl Testbed {
         let options = Options {
             directory: directory.clone(),
             guardians,
+            databases: Databases::Sqlite,
             lifetime,
         };
         let network = Network::up(options, &self.cache, &tools, &self.stop);
@@ -273,6 +286,31 @@ impl Testbed {
         Ok(())
     }
 
+    fn soak(
+        &self,
+        kills: u64,
+        databases: Databases,
+        seed: Option<u64>,
+        pairs: usize,
+    ) -> Result<()> {
+        let mut random = [0; 4];
+        getrandom::getrandom(&mut random).map_err(|error| anyhow!("no randomness: {error}"))?;
+        let plan = soak::Plan {
+            kills,
+            databases,
+            seed: seed.unwrap_or_else(|| u32::from_le_bytes(random).into()),
+            pairs,
+        };
+        eprintln!("seed {}", plan.seed);
+        let repeat = || {
+            format!(
+                "repeat it: cargo testbed soak --seed {} --kills {kills}",
+                plan.seed
+            )
+        };
+        soak::run(&plan, &self.cache, &self.stop).with_context(repeat)
+    }
+
     fn sim(&self, arguments: Vec<String>) -> Result<()> {
         let mut command: Program = cargo(&self.cache);
         command.args(["run", "--package", "guildmint-sim", "--"]);
@@ -280,7 +318,19 @@ impl Testbed {
     }
 
     /// The benchmarks are a workspace of their own, for the sake of the peers that they compare with.
-    fn bench(&self, arguments: Vec<String>) -> Result<()> {
+    fn bench(&self, database: &str, arguments: &[String]) -> Result<()> {
+        let kinds = match database {
+            "both" => vec![Databases::Sqlite, Databases::Postgres],
+            one => vec![one.parse().map_err(|error: String| anyhow!(error))?],
+        };
+        for databases in kinds {
+            eprintln!("guardians with {databases:?}");
+            self.bench_with(databases, arguments)?;
+        }
+        Ok(())
+    }
+
+    fn bench_with(&self, databases: Databases, arguments: &[String]) -> Result<()> {
         let manifest = workspace().join("testbed/bench/Cargo.toml");
         if !manifest.exists() {
             return Err(anyhow!(
@@ -291,8 +341,16 @@ impl Testbed {
         let folder = tempfile::Builder::new()
             .prefix("guildmint-bench-")
             .tempdir()?;
-        let (network, _) =
-            self.start(folder.path().into(), 4, Build::Release, Lifetime::Tethered)?;
+        // The database server runs as another user than root.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711))?;
+        let tools = Tools::find_or_build(&self.cache, 4, Build::Release, &self.stop)?;
+        let options = Options {
+            directory: folder.path().join("net"),
+            guardians: 4,
+            databases,
+            lifetime: Lifetime::Tethered,
+        };
+        let network = Network::up(options, &self.cache, &tools, &self.stop)?;
         let mut command: Program = cargo(&self.cache);
         command
             .args(["run", "--release", "--manifest-path"])
@@ -301,7 +359,10 @@ impl Testbed {
             .args(arguments);
         command.env("GUILDMINT_TESTBED", network.directory());
         let outcome = run_shown(&mut command, &self.stop);
-        network.down()?;
+        let directory = network.directory().to_owned();
+        drop(network);
+        // What the benchmarks started again has outlived the network's own value.
+        network::stop_all(&directory)?;
         Ok(outcome?)
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     faucet::{Faucet, FaucetError, COINBASE_MATURITY},
     federation::{deal, FederationError, Guardian},
     ports::{Ports, PortsError},
+    postgres::{Databases, Postgres, PostgresError},
     process::{Identity, Lifetime, ProcessError, Running, Spec},
     programs::{Build, Programs, ProgramsError},
     progress::Progress,
@@ -40,6 +41,8 @@ pub struct Options {
     pub directory: PathBuf,
     /// How many guardians; none gives bitcoind and electrs alone.
     pub guardians: usize,
+    /// Where guardians keep their rows.
+    pub databases: Databases,
     /// Whether it ends with the testbed.
     pub lifetime: Lifetime,
 }
@@ -105,6 +108,9 @@ pub enum NetworkError {
     /// Guildmint's own programs were not given, but guardians are wanted.
     #[error("guardians are wanted, but not their program")]
     NoPrograms,
+    /// There is no database server.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
     /// There are too few free ports.
     #[error(transparent)]
     Ports(#[from] PortsError),
@@ -163,6 +169,7 @@ impl Network {
         let Options {
             directory,
             guardians,
+            databases,
             lifetime,
         } = options;
         let earlier = claim(&directory, guardians)?;
@@ -177,7 +184,7 @@ impl Network {
         };
         match earlier {
             Some(state) => network.resume(State { owner, ..state })?,
-            None => network.create(State::new(owner), guardians, cache, tools)?,
+            None => network.create(State::new(owner), (guardians, databases), cache, tools)?,
         }
         network.note(|state| state.complete = true)?;
         Ok(network)
@@ -241,7 +248,7 @@ impl Network {
     fn create(
         &mut self,
         state: State,
-        guardians: usize,
+        (guardians, databases): (usize, Databases),
         cache: &Cache,
         tools: &Tools,
     ) -> Result<(), NetworkError> {
@@ -274,7 +281,10 @@ impl Network {
         }
         let programs = tools.programs.as_ref().ok_or(NetworkError::NoPrograms)?;
         let plan = |index| Guardian::plan(&self.directory, &programs.guardian, index, &mut ports);
-        let guardians = (0..guardians).map(plan).collect::<Result<Vec<_>, _>>()?;
+        let mut guardians = (0..guardians).map(plan).collect::<Result<Vec<_>, _>>()?;
+        if databases != Databases::Sqlite {
+            self.give_databases(&mut guardians, databases)?;
+        }
         let tip = bitcoind.rpc.tip()?;
         let federation = deal(
             &self.directory,
@@ -291,13 +301,35 @@ impl Network {
         self.start(guardians.iter().map(|guardian| &guardian.spec))
     }
 
+    /// A database for each guardian that is to have one on a server.
+    fn give_databases(
+        &mut self,
+        guardians: &mut [Guardian],
+        databases: Databases,
+    ) -> Result<(), NetworkError> {
+        let server = Postgres::prepare(&self.directory, &self.stop)?;
+        self.note(|state| state.postgres = Some(server.clone()))?;
+        self.start([&server.spec])?;
+        for (index, guardian) in guardians.iter_mut().enumerate() {
+            if databases.on_server(index) {
+                let name = format!("guardian_{index}");
+                server.create(&name, &self.stop)?;
+                let arguments = &mut guardian.spec.args;
+                arguments.extend(["--database".to_owned(), server.url(&name)]);
+            }
+        }
+        Ok(())
+    }
+
     fn resume(&mut self, state: State) -> Result<(), NetworkError> {
         state.save(&self.directory)?;
         let specs: Vec<&Spec> = state.specs().collect();
         let (chain, rest) = specs.split_at(1.min(specs.len()));
         self.start(chain.iter().copied())?;
-        let (index, guardians) = rest.split_at(1.min(rest.len()));
+        let (index, rest) = rest.split_at(1.min(rest.len()));
         self.start(index.iter().copied())?;
+        let (database, guardians) = rest.split_at(usize::from(state.postgres.is_some()));
+        self.start(database.iter().copied())?;
         self.start(guardians.iter().copied())
     }
 

@@ -15,6 +15,7 @@ use crate::{
     cache::{CacheError, Lock},
     electrs::Electrs,
     federation::{Federation, Guardian},
+    postgres::Postgres,
     process::{Identity, Spec},
     stop::{Stop, WaitError},
 };
@@ -36,6 +37,9 @@ pub struct State {
     pub bitcoind: Option<Bitcoind>,
     /// The chain's index.
     pub electrs: Option<Electrs>,
+    /// The server that guardians have databases on, if any has.
+    #[serde(default)]
+    pub postgres: Option<Postgres>,
     /// The guardians, by number.
     pub guardians: Vec<Guardian>,
     /// What a user needs to join; nothing while the network is being made, or if it has no guardians.
@@ -84,6 +88,7 @@ impl State {
             owner,
             bitcoind: None,
             electrs: None,
+            postgres: None,
             guardians: Vec::new(),
             federation: None,
             complete: false,
@@ -154,8 +159,10 @@ impl State {
     pub fn specs(&self) -> impl DoubleEndedIterator<Item = &Spec> {
         let chain = self.bitcoind.iter().map(|server| &server.spec);
         let index = self.electrs.iter().map(|server| &server.spec);
+        let database = self.postgres.iter().map(|server| &server.spec);
         chain
             .chain(index)
+            .chain(database)
             .chain(self.guardians.iter().map(|guardian| &guardian.spec))
     }
 
@@ -176,6 +183,7 @@ impl State {
                 let tip = bitcoind.rpc.tip().map(|tip| tip.height);
                 matches!((electrs.height(), tip), (Ok(indexed), Ok(height)) if indexed >= height)
             }
+            ("postgres", ..) => self.postgres.as_ref().is_some_and(Postgres::is_ready),
             _ => self.guardian(name).is_some_and(Guardian::is_ready),
         }
     }

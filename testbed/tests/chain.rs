@@ -54,6 +54,7 @@ impl Setting {
         let options = Options {
             directory,
             guardians: 0,
+            databases: Default::default(),
             lifetime: Lifetime::Tethered,
         };
         Network::up(options, &self.cache, &self.tools, &Stop::default())
@@ -214,6 +215,7 @@ fn an_interrupted_start_leaves_nothing_running() {
     let options = Options {
         directory: directory.clone(),
         guardians: 0,
+        databases: Default::default(),
         lifetime: Lifetime::Detached,
     };
     Network::up(options, &setting.cache, &setting.tools, &stop).unwrap_err();
@@ -269,6 +271,7 @@ fn a_federation_that_does_not_start_says_why_and_leaves_nothing_running() {
         let options = Options {
             directory: directory.clone(),
             guardians: 4,
+            databases: Default::default(),
             lifetime: Lifetime::Detached,
         };
         let error = Network::up(options, &setting.cache, &setting.tools, &Stop::default())

@@ -35,6 +35,7 @@ impl Real {
         let options = Options {
             directory: folder.path().join("net"),
             guardians: 0,
+            databases: Default::default(),
             lifetime: Lifetime::Tethered,
         };
         let network = Network::up(options, &cache, &tools, &Stop::default()).unwrap();

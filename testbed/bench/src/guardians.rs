@@ -11,7 +11,10 @@ use anyhow::{Context, Result};
 use guildmint_core::InviteCode;
 use guildmint_testbed::{
     cache::Cache,
+    control::{control, Order},
     network,
+    ports::Ports,
+    process::{Lifetime, Running},
     programs::{Build, Programs},
     state::State,
     stop::Stop,
@@ -30,7 +33,7 @@ pub struct Guardians {
     admin: Vec<(String, PathBuf)>,
 }
 
-/// What one guardian has spent on average since it started.
+/// What one guardian that is up has spent on average since it started.
 pub struct Spent {
     /// CPU time, in milliseconds.
     pub cpu_ms: u64,
@@ -52,21 +55,40 @@ impl Spent {
 }
 
 impl Guardians {
-    /// The federation of a test network.
+    /// The guardians of a test network that are up.
     pub fn find(directory: &Path) -> Result<Self> {
         let state = State::load(directory)?;
         let federation = state.federation.as_ref().context("no federation")?;
-        let names = state.guardians.iter().map(|guardian| &guardian.spec.name);
-        let pids = names.map(|name| Some(state.running(name)?.pid));
-        let admin = state.guardians.iter();
+        let up = state.guardians.iter();
+        let up: Vec<_> = up
+            .filter_map(|guardian| Some((guardian, state.running(&guardian.spec.name)?)))
+            .collect();
         Ok(Self {
-            admin: admin
-                .map(|guardian| (guardian.admin_url.clone(), guardian.data_dir.clone()))
+            admin: up
+                .iter()
+                .map(|(guardian, _)| (guardian.admin_url.clone(), guardian.data_dir.clone()))
                 .collect(),
             directory: directory.to_owned(),
             invite: federation.invite.parse()?,
-            pids: pids.collect::<Option<_>>().context("a guardian is down")?,
+            pids: up.iter().map(|(_, process)| process.pid).collect(),
         })
+    }
+
+    /// Stops, kills or starts one.
+    pub fn order(&mut self, name: &str, order: Order) -> Result<()> {
+        control(&self.directory, name, order, &Stop::default())?;
+        *self = Self::find(&self.directory)?;
+        Ok(())
+    }
+
+    /// Starts a guardian that is stopped as two processes with the same secrets: for the others it is one that contradicts itself.
+    pub fn start_twice(&mut self, name: &str) -> Result<Running> {
+        let state = State::load(&self.directory)?;
+        let guardian = state.guardian(name).context("no such guardian")?;
+        let mut ports = Ports::new(&Cache::from_env()?);
+        let twin = guardian.twin(&self.directory.join("twin"), &mut ports)?;
+        self.order(name, Order::Start)?;
+        Ok(twin.spec.start(Lifetime::Tethered)?)
     }
 
     /// Gives each wallet so much e-cash, by way of a command-line wallet in this folder that pegs it in.

@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use guildmint_core::{encoding::write, Epoch, PayloadHash, PeerId, Wire};
 use guildmint_engine::{
-    node::{inspect, utter, Said},
+    node::{inspect, utter, Reply, Said},
     Contribution, Message, Payload,
 };
 use rand::Rng;
+use rand_chacha::ChaCha12Rng;
 
-use crate::world::World;
+use crate::{
+    ways::{garbled, Liar, Ways},
+    world::World,
+};
 
 /// The version of what guardians say to each other, and what of it is for the link.
 const VERSION: u8 = 1;
@@ -29,7 +33,7 @@ pub(crate) struct Adversary {
 }
 
 /// What the liar does with everything that it was not told what to do with.
-#[derive(Default, PartialEq)]
+#[derive(Default)]
 enum Manner {
     /// Some it swallows, some it garbles.
     #[default]
@@ -38,40 +42,75 @@ enum Manner {
     Upright,
     /// All of it but signatures on the results of epochs is said.
     Withholding,
+    /// Other results than the right ones are signed.
+    Forging,
     /// Nothing but contributions is said.
     Mute,
+    /// Whatever comes to its mind.
+    Inventive(Box<Ways>),
 }
 
 impl World {
-    /// The Byzantine guardian, if there is one.
+    /// The Byzantine guardian, or the first of several: the one that does as it is told.
     #[must_use]
     pub fn liar(&self) -> Option<PeerId> {
-        self.setup.faults.byzantine
+        self.setup.faults.byzantine.first().copied()
+    }
+
+    /// Whether a guardian is Byzantine.
+    #[must_use]
+    pub fn is_liar(&self, peer: PeerId) -> bool {
+        self.setup.faults.byzantine.contains(&peer)
+    }
+
+    /// How many guardians are Byzantine.
+    #[must_use]
+    pub fn liars(&self) -> usize {
+        self.setup.faults.byzantine.len()
+    }
+
+    /// Each Byzantine guardian lies in ways of its own, drawn from the seed.
+    pub fn liars_are_inventive(&mut self) {
+        for liar in self.setup.faults.byzantine.clone() {
+            let ways = Ways::draw(liar, self.setup.guardians, &mut self.rng);
+            self.adversaries.entry(liar).or_default().manner = Manner::Inventive(Box::new(ways));
+        }
+    }
+
+    #[allow(clippy::expect_used)]
+    fn the_liar(&mut self) -> &mut Adversary {
+        let liar = self.liar().expect("a liar");
+        self.adversaries.entry(liar).or_default()
     }
 
     /// All contributions of the liar are this from now on.
     pub fn liar_contributes(&mut self, contribution: Contribution) {
-        self.adversary.smuggled = Some(contribution);
+        self.the_liar().smuggled = Some(contribution);
     }
 
     /// The liar does all that it should, but for what it is told besides.
     pub fn liar_is_upright(&mut self) {
-        self.adversary.manner = Manner::Upright;
+        self.the_liar().manner = Manner::Upright;
     }
 
     /// The liar does all that it should, but never signs the result of an epoch.
     pub fn liar_withholds_signatures(&mut self) {
-        self.adversary.manner = Manner::Withholding;
+        self.the_liar().manner = Manner::Withholding;
+    }
+
+    /// The liar does all that it should, but signs other results of epochs than those that come out.
+    pub fn liar_signs_another_result(&mut self) {
+        self.the_liar().manner = Manner::Forging;
     }
 
     /// The liar says nothing but its contributions, and what it is made to say.
     pub fn liar_is_mute(&mut self) {
-        self.adversary.manner = Manner::Mute;
+        self.the_liar().manner = Manner::Mute;
     }
 
     /// The liar tells its contributions to these guardians only.
     pub fn liar_confides_in(&mut self, peers: impl IntoIterator<Item = PeerId>) {
-        self.adversary.confidants = Some(peers.into_iter().collect());
+        self.the_liar().confidants = Some(peers.into_iter().collect());
     }
 
     /// The liar says this next in the agreement of an epoch, to one guardian.
@@ -81,10 +120,10 @@ impl World {
     #[allow(clippy::expect_used)]
     pub fn liar_says(&mut self, to: PeerId, epoch: Epoch, messages: &[Message]) {
         let liar = self.liar().expect("a liar");
-        let said = self.adversary.said.entry((to, epoch)).or_default();
+        let said = self.the_liar().said.entry((to, epoch)).or_default();
         let bytes = packet(epoch, *said, messages.iter().map(Wire::encode).collect());
         *said += messages.len() as u64;
-        self.carry(liar, to, bytes);
+        self.carry(liar, to, bytes, 0);
     }
 
     /// The liar says to one guardian that it has heard so many messages of it in the agreement of an epoch.
@@ -110,70 +149,103 @@ impl World {
             Said::Other,
             "guardians write statuses otherwise"
         );
-        self.carry(liar, to, bytes);
+        self.carry(liar, to, bytes, 0);
+    }
+
+    /// The liar tells one guardian that it contributes this to an epoch, whatever it has told others.
+    ///
+    /// # Panics
+    /// If there is no liar.
+    #[allow(clippy::expect_used)]
+    pub fn liar_contributes_to(&mut self, to: PeerId, epoch: Epoch, contribution: &Contribution) {
+        let liar = self.liar().expect("a liar");
+        let guardian = &self.guardians[usize::from(liar.0)];
+        let session = guardian.federation.genesis().session;
+        let payload = Payload::sign(contribution, liar, epoch, session, &guardian.identity);
+        self.carry(liar, to, utter(payload), 0);
     }
 
     /// What the liar contributed to an epoch, if it did.
-    pub(crate) fn lie(&self, epoch: Epoch) -> Option<PayloadHash> {
-        self.adversary.contributed.get(&epoch).copied()
+    pub(crate) fn lie(&self, liar: PeerId, epoch: Epoch) -> Option<PayloadHash> {
+        let adversary = self.adversaries.get(&liar)?;
+        adversary.contributed.get(&epoch).copied()
     }
 
-    /// What a Byzantine guardian makes of its own words to another.
-    pub(crate) fn tamper(&mut self, to: PeerId, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
-        match (inspect(&bytes), &self.adversary.manner) {
-            (Said::Contribution { epoch, author, .. }, _) if Some(author) == self.liar() => {
-                let confidants = self.adversary.confidants.as_ref();
+    /// What a Byzantine guardian makes of its own words to another, and after how many milliseconds.
+    pub(crate) fn tamper(
+        &mut self,
+        from: PeerId,
+        to: PeerId,
+        bytes: Vec<u8>,
+    ) -> Vec<(u64, Vec<u8>)> {
+        let guardian = &self.guardians[usize::from(from.0)];
+        let liar = Liar {
+            me: from,
+            session: guardian.federation.genesis().session,
+            identity: &guardian.identity,
+        };
+        let adversary = self.adversaries.entry(from).or_default();
+        if let Manner::Inventive(ways) = &mut adversary.manner {
+            return ways.say(&liar, to, bytes);
+        }
+        let said = adversary.tell(&liar, to, bytes, &mut self.rng);
+        said.into_iter().map(|bytes| (0, bytes)).collect()
+    }
+
+    /// What a client hears of a guardian's answer.
+    pub(crate) fn answer_of(&mut self, peer: PeerId, reply: Reply) -> Option<Reply> {
+        match self.adversaries.get_mut(&peer).map(|it| &mut it.manner) {
+            Some(Manner::Inventive(ways)) => ways.answer(reply),
+            _ => Some(reply),
+        }
+    }
+}
+
+impl Adversary {
+    fn tell(
+        &mut self,
+        liar: &Liar<'_>,
+        to: PeerId,
+        mut bytes: Vec<u8>,
+        rng: &mut ChaCha12Rng,
+    ) -> Option<Vec<u8>> {
+        match (inspect(&bytes), &self.manner) {
+            (Said::Contribution { epoch, author, .. }, _) if author == liar.me => {
+                let confidants = self.confidants.as_ref();
                 if confidants.is_some_and(|confidants| !confidants.contains(&to)) {
                     return None;
                 }
-                let smuggled = self.adversary.smuggled.clone();
-                if let Some(contribution) = &smuggled {
-                    bytes = self.smuggle(author, epoch, contribution);
+                if let Some(contribution) = &self.smuggled {
+                    // One that no correct node would make, properly signed.
+                    let payload =
+                        Payload::sign(contribution, author, epoch, liar.session, liar.identity);
+                    bytes = utter(payload);
                 }
                 self.note_contribution(&bytes);
-                if smuggled.is_some() {
+                if self.smuggled.is_some() {
                     return Some(bytes);
                 }
             }
             (_, Manner::Mute) | (Said::Signed(_), Manner::Withholding) => return None,
+            (Said::Signed(_) | Said::Other, Manner::Forging) => {
+                return Some(liar.with_another_result(bytes));
+            }
             _ => {}
         }
-        match self.adversary.manner {
-            Manner::Garbling => self.garble(bytes),
+        match self.manner {
+            Manner::Garbling => match rng.gen_range(0..10) {
+                0 | 1 => None,
+                2 | 3 => Some(garbled(bytes, rng)),
+                _ => Some(bytes),
+            },
             _ => Some(bytes),
         }
-    }
-
-    fn garble(&mut self, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
-        match self.rng.gen_range(0..10) {
-            0 | 1 => None,
-            2 => {
-                let at = self.rng.gen_range(0..bytes.len());
-                bytes[at] ^= 1 << self.rng.gen_range(0..8);
-                Some(bytes)
-            }
-            3 => {
-                bytes.truncate(self.rng.gen_range(0..bytes.len()));
-                Some(bytes)
-            }
-            _ => Some(bytes),
-        }
-    }
-
-    /// A contribution that no correct node would make, properly signed.
-    fn smuggle(&self, author: PeerId, epoch: Epoch, contribution: &Contribution) -> Vec<u8> {
-        let guardian = &self.guardians[usize::from(author.0)];
-        let session = guardian.federation.genesis().session;
-        let payload = Payload::sign(contribution, author, epoch, session, &guardian.identity);
-        utter(payload)
     }
 
     fn note_contribution(&mut self, bytes: &[u8]) {
         if let Said::Contribution { epoch, payload, .. } = inspect(bytes) {
             let hash = Payload::decode(&payload).ok().map(|payload| payload.hash());
-            self.adversary
-                .contributed
-                .extend(hash.map(|hash| (epoch, hash)));
+            self.contributed.extend(hash.map(|hash| (epoch, hash)));
         }
     }
 }
@@ -204,7 +276,7 @@ fn vote(kind: u32, proposer: PeerId, round: u64, value: bool) -> Message {
 }
 
 /// Consecutive messages of a guardian's stream, as its node would send them.
-fn packet(epoch: Epoch, first: u64, frames: Vec<Vec<u8>>) -> Vec<u8> {
+pub(crate) fn packet(epoch: Epoch, first: u64, frames: Vec<Vec<u8>>) -> Vec<u8> {
     const FRAMES: u32 = 0;
     let mut bytes = vec![VERSION];
     write(&mut bytes, &(LINK, FRAMES, epoch, first, &frames));

@@ -53,7 +53,10 @@ impl World {
     }
 
     pub(crate) fn hear(&mut self, peer: PeerId, ticket: Ticket, reply: Reply) {
-        let honest = Some(peer) != self.liar();
+        let honest = !self.is_liar(peer);
+        let Some(reply) = self.answer_of(peer, reply) else {
+            return;
+        };
         if let (Reply::Transaction(answer), true) = (&reply, honest) {
             self.checks.status(answer.txid, &answer.status);
         }

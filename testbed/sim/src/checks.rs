@@ -1,6 +1,6 @@
 //! What must hold at every step, in every world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use guildmint_core::{api::TransactionStatus, module::Fault, Digest, Epoch, PeerId, TxId};
 use guildmint_engine::{
@@ -18,6 +18,9 @@ pub(crate) struct Checks {
     accepted: BTreeMap<TxId, Epoch>,
     /// Whether this world is one in which guardians should halt.
     pub(crate) halts_are_expected: bool,
+    /// Guardians that have lost their memory where messages get lost, too. They count among the faulty ones: what would tell them of
+    /// it may not arrive (SPEC EPO-5).
+    pub(crate) forgetful: BTreeSet<PeerId>,
     /// Faults that correct guardians reported of correct guardians.
     pub(crate) slander: Vec<Fault>,
     /// Faults reported of the liar.
@@ -45,6 +48,9 @@ impl Checks {
 
     /// A correct guardian never says two different things in one place, whatever crashes lie between.
     pub(crate) fn speech(&mut self, from: PeerId, bytes: &[u8]) {
+        if self.forgetful.contains(&from) {
+            return;
+        }
         match inspect(bytes) {
             Said::Contribution {
                 author,
@@ -103,8 +109,8 @@ impl Checks {
     }
 
     /// Who was blamed by a correct guardian.
-    pub(crate) fn fault(&mut self, fault: Fault, liar: Option<PeerId>) {
-        if liar == Some(fault.peer) {
+    pub(crate) fn fault(&mut self, fault: Fault, is_liar: bool) {
+        if is_liar || self.forgetful.contains(&fault.peer) {
             self.blamed.push(fault);
         } else {
             self.slander.push(fault);

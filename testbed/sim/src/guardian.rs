@@ -29,6 +29,8 @@ pub(crate) struct Guardian {
     next_save: u64,
     /// When the disk has done all that it was asked to.
     pub(crate) disk_free_ms: u64,
+    /// How far its clock is ahead of the world's, in milliseconds.
+    pub(crate) clock_ahead_ms: u64,
     /// What it has not taken in yet.
     pub(crate) inputs: Vec<Event>,
     /// The time at which it wants to be woken.
@@ -49,6 +51,7 @@ impl Guardian {
             unsynced: BTreeMap::new(),
             next_save: 0,
             disk_free_ms: 0,
+            clock_ahead_ms: 0,
             inputs: Vec::new(),
             wake_ms: None,
             rows_written: 0,
@@ -74,7 +77,7 @@ impl Guardian {
             self.coin.clone(),
             self.identity.clone(),
             resident,
-            now_ms,
+            now_ms + self.clock_ahead_ms,
         );
         match started {
             Ok((node, actions)) => {

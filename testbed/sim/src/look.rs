@@ -68,7 +68,7 @@ impl World {
         let node = self
             .guardians
             .iter()
-            .filter(|guardian| Some(guardian.me()) != self.liar())
+            .filter(|guardian| !self.is_liar(guardian.me()))
             .find_map(|guardian| guardian.node.as_ref());
         let modules = node.map(guildmint_engine::Node::audit).unwrap_or_default();
         modules.values().fold(Audit::default(), |sum, part| Audit {
@@ -139,8 +139,8 @@ impl World {
     /// What a guardian contributed to an epoch, if it did.
     #[must_use]
     pub fn contribution(&self, author: PeerId, epoch: Epoch) -> Option<PayloadHash> {
-        if Some(author) == self.liar() {
-            return self.lie(epoch);
+        if self.is_liar(author) {
+            return self.lie(author, epoch);
         }
         let payload = self.checks.contribution(author, epoch)?;
         Some(Payload::decode(payload).ok()?.hash())
@@ -149,11 +149,10 @@ impl World {
     /// Whether nothing is left to do.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let liar = self.liar();
         let correct = self
             .guardians
             .iter()
-            .filter(|guardian| Some(guardian.me()) != liar && guardian.node.is_some());
+            .filter(|guardian| !self.is_liar(guardian.me()) && guardian.node.is_some());
         let mut heads: Vec<_> = correct
             .filter_map(|guardian| guardian.node.as_ref())
             .map(|node| (node.head().map(|head| head.digest), node.pool_size()))
@@ -164,8 +163,8 @@ impl World {
 
     /// How many guardians are neither down nor liars.
     pub(crate) fn correct_and_up(&self) -> usize {
-        let liar = self.liar();
-        let correct = |guardian: &&Guardian| Some(guardian.me()) != liar && guardian.node.is_some();
+        let correct =
+            |guardian: &&Guardian| !self.is_liar(guardian.me()) && guardian.node.is_some();
         self.guardians.iter().filter(correct).count()
     }
 

@@ -21,8 +21,10 @@ pub struct Faults {
     pub crashes: u32,
     /// How long a crashed guardian stays away at most, in milliseconds.
     pub max_outage_ms: u64,
-    /// The guardian that is Byzantine, if one is: what it says is tampered with.
-    pub byzantine: Option<PeerId>,
+    /// The guardians that are Byzantine: what they say is tampered with.
+    pub byzantine: BTreeSet<PeerId>,
+    /// By how much guardians' clocks differ at most, in milliseconds. It is another at each start.
+    pub clock_skew_ms: u64,
     /// A partition: these guardians do not reach the others, between two times in milliseconds.
     pub partition: Option<(BTreeSet<PeerId>, u64, u64)>,
     /// Who does not hear the agreement messages of whom: the speaker, then the listener.
@@ -66,7 +68,14 @@ impl Faults {
     /// Makes a guardian Byzantine.
     #[must_use]
     pub fn with_a_liar(mut self, liar: PeerId) -> Self {
-        self.byzantine = Some(liar);
+        self.byzantine.insert(liar);
+        self
+    }
+
+    /// Makes guardians' clocks differ.
+    #[must_use]
+    pub fn with_clocks_apart(mut self, longest_ms: u64) -> Self {
+        self.clock_skew_ms = longest_ms;
         self
     }
 

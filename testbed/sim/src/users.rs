@@ -196,7 +196,12 @@ impl World {
         self.chain().mine(3);
         let deadline_ms = self.now_ms + 600_000;
         while self.balance(user) == before {
-            assert!(self.now_ms < deadline_ms, "not claimed");
+            assert!(
+                self.now_ms < deadline_ms,
+                "not claimed: {:?}; committed {:?}",
+                self.wallet(user).operations(),
+                self.committed()
+            );
             self.run(200);
         }
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use guildmint_client::RequestId;
 use guildmint_core::{
-    ledger::{Key, Memory, Scope, Space},
+    ledger::{Key, Scope, Space},
     PeerId, Row, TxId, Wire,
 };
 use guildmint_engine::{
-    node::{inspect, Action, CheckJob, Event, Reply, Said, Ticket},
+    node::{Action, CheckJob, Event, Reply, Ticket},
     rows::Head,
 };
 use guildmint_kit::{
@@ -23,6 +23,7 @@ use crate::{
     checks::Checks,
     guardian::Guardian,
     outside::Outside,
+    power::Power,
     script::Script,
     setup,
     users::{User, UserId},
@@ -85,7 +86,9 @@ pub struct World {
     pub(crate) script: Script,
     pub(crate) outside: Outside,
     pub(crate) users: Vec<User>,
-    pub(crate) adversary: Adversary,
+    /// The Byzantine guardians.
+    pub(crate) adversaries: BTreeMap<PeerId, Adversary>,
+    pub(crate) power: Power,
     pub(crate) transactions_checked: usize,
 }
 
@@ -108,7 +111,8 @@ impl World {
             script: Script::default(),
             outside: Outside::new(setup.guardians, chain, setup.finality_blocks),
             users: Vec::new(),
-            adversary: Adversary::default(),
+            adversaries: BTreeMap::new(),
+            power: Power::default(),
             transactions_checked: 0,
             setup,
         };
@@ -117,62 +121,6 @@ impl World {
             world.later(after_ms, Delivery::Start(peer));
         }
         world
-    }
-
-    /// Stops a guardian for good, or until [`World::start`].
-    pub fn stop(&mut self, peer: PeerId) {
-        self.guardians[usize::from(peer.0)].crash(usize::MAX);
-    }
-
-    /// Starts a stopped guardian.
-    pub fn start(&mut self, peer: PeerId) {
-        self.start_now(peer);
-    }
-
-    /// Takes away all that a stopped guardian has stored.
-    pub fn wipe(&mut self, peer: PeerId) {
-        self.guardians[usize::from(peer.0)].disk.0.clear();
-    }
-
-    /// A copy of all that a guardian has stored so far.
-    #[must_use]
-    pub fn copy_disk(&self, peer: PeerId) -> Memory {
-        self.guardians[usize::from(peer.0)].disk.clone()
-    }
-
-    /// Gives a stopped guardian another disk.
-    pub fn replace_disk(&mut self, peer: PeerId, disk: Memory) {
-        self.guardians[usize::from(peer.0)].disk = disk;
-    }
-
-    /// Ends all misfortune but a Byzantine guardian.
-    pub fn heal(&mut self) {
-        let byzantine = self.setup.faults.byzantine;
-        self.setup.faults = crate::Faults {
-            byzantine,
-            ..crate::Faults::default()
-        };
-        for peer in self.peers() {
-            self.start_now(peer);
-        }
-    }
-
-    /// All guardians lose power at the same instant, and it comes back one after the other.
-    pub fn power_cut(&mut self) {
-        for peer in self.peers() {
-            let unsynced = self.guardians[usize::from(peer.0)].unsynced.len();
-            let synced = self.rng.gen_range(0..=unsynced);
-            self.guardians[usize::from(peer.0)].crash(synced);
-            let after_ms = self.rng.gen_range(1..300);
-            self.later(after_ms, Delivery::Start(peer));
-        }
-    }
-
-    /// One guardian loses power with nothing of what it was about to say said, and is back at once.
-    pub fn blink(&mut self, peer: PeerId) {
-        // All that it asked its disk for is on it; what waited for that is lost.
-        self.guardians[usize::from(peer.0)].crash(usize::MAX);
-        self.start_now(peer);
     }
 
     /// Lets time pass until a guardian's disk is about to finish the save that commits an epoch, or nothing is left to do.
@@ -311,47 +259,6 @@ impl World {
         }
     }
 
-    fn start_now(&mut self, peer: PeerId) {
-        let now_ms = self.now_ms;
-        let guardian = &mut self.guardians[usize::from(peer.0)];
-        if guardian.node.is_some() {
-            return;
-        }
-        let actions = guardian.start(now_ms);
-        self.forget_news(peer);
-        self.carry_out(peer, actions);
-        for other in self.peers() {
-            if other != peer {
-                self.connect(peer, other);
-                self.connect(other, peer);
-            }
-        }
-        let faults = self.setup.faults.clone();
-        if faults.crashes > 0 {
-            let after_ms = self
-                .rng
-                .gen_range(1..20_000 / u64::from(faults.crashes) + 2);
-            self.later(after_ms, Delivery::Crash(peer));
-        }
-    }
-
-    fn connect(&mut self, at: PeerId, to: PeerId) {
-        let life = self.guardians[usize::from(at.0)].life;
-        self.later(5, Delivery::ToNode(at, life, Event::Connected(to)));
-    }
-
-    fn crash(&mut self, peer: PeerId) {
-        let faults = self.setup.faults.clone();
-        let guardian = &mut self.guardians[usize::from(peer.0)];
-        if faults.crashes == 0 || guardian.node.is_none() {
-            return;
-        }
-        let synced = self.rng.gen_range(0..=guardian.unsynced.len());
-        guardian.crash(synced);
-        let outage_ms = self.rng.gen_range(1..=faults.max_outage_ms.max(1));
-        self.later(outage_ms, Delivery::Start(peer));
-    }
-
     fn event(&mut self, peer: PeerId, life: u32, event: Event) {
         let guardian = &mut self.guardians[usize::from(peer.0)];
         if guardian.life != life || guardian.node.is_none() {
@@ -372,7 +279,7 @@ impl World {
     /// A guardian takes in all that has come.
     fn take_in(&mut self, peer: PeerId, life: u32) {
         let now_ms = self.now_ms;
-        let liar = self.liar();
+        let is_liar = self.is_liar(peer);
         let guardian = &mut self.guardians[usize::from(peer.0)];
         if guardian.life != life {
             return;
@@ -381,15 +288,18 @@ impl World {
         let Some(node) = guardian.node.as_mut() else {
             return;
         };
-        let actions = node.handle_all(now_ms, inputs);
-        if Some(peer) != liar {
+        let actions = node.handle_all(now_ms + guardian.clock_ahead_ms, inputs);
+        if !is_liar {
             self.checks.node(node);
         }
         self.carry_out(peer, actions);
     }
 
-    fn carry_out(&mut self, peer: PeerId, actions: Vec<Action>) {
+    pub(crate) fn carry_out(&mut self, peer: PeerId, actions: Vec<Action>) {
         for action in actions {
+            if self.loses_power_now(peer) {
+                return;
+            }
             self.act(peer, action);
         }
     }
@@ -424,15 +334,17 @@ impl World {
                 self.later(1, Delivery::ToNode(peer, life, event));
             }
             Action::WakeAt { at_ms } => {
-                self.guardians[usize::from(peer.0)].wake_ms = Some(at_ms);
+                let guardian = &mut self.guardians[usize::from(peer.0)];
+                let at_ms = at_ms.saturating_sub(guardian.clock_ahead_ms);
+                guardian.wake_ms = Some(at_ms);
                 let delay_ms = at_ms.saturating_sub(self.now_ms);
                 self.later(delay_ms, Delivery::Wake(peer, life, at_ms));
             }
             Action::Reply { ticket, reply } => self.hear(peer, ticket, reply),
             Action::Report(fault) => {
-                let liar = self.liar();
-                if Some(peer) != liar {
-                    self.checks.fault(fault, liar);
+                if !self.is_liar(peer) {
+                    let is_liar = self.is_liar(fault.peer);
+                    self.checks.fault(fault, is_liar);
                 }
             }
             Action::Work { module, job } => self.work(peer, module, &job),
@@ -455,46 +367,4 @@ impl World {
         guardian.disk_free_ms = done_ms;
         done_ms - self.now_ms
     }
-
-    fn transmit(&mut self, from: PeerId, to: PeerId, mut bytes: Vec<u8>) {
-        if Some(from) == self.liar() {
-            match self.tamper(to, bytes) {
-                Some(tampered) => bytes = tampered,
-                None => return,
-            }
-        } else {
-            self.checks.speech(from, &bytes);
-        }
-        if Some(to) == self.liar() && is_contribution_of(to, &bytes) {
-            // A liar needs no reminder of what it has said.
-            return;
-        }
-        self.carry(from, to, bytes);
-    }
-
-    /// The network carries a message, or loses it.
-    pub(crate) fn carry(&mut self, from: PeerId, to: PeerId, bytes: Vec<u8>) {
-        let faults = self.setup.faults.clone();
-        let is_frames = || matches!(inspect(&bytes), Said::Frames { .. });
-        if faults.deaf.contains(&(from, to)) && is_frames() {
-            return;
-        }
-        if self.rng.gen_range(0..100) < faults.loss || faults.cut(from, to, self.now_ms) {
-            return;
-        }
-        let copies = 1 + u32::from(self.rng.gen_range(0..100) < faults.duplication);
-        for _ in 0..copies {
-            let delay_ms = 1 + self.rng.gen_range(0..=faults.max_delay_ms.max(3));
-            let life = self.guardians[usize::from(to.0)].life;
-            let event = Event::Peer {
-                from,
-                bytes: bytes.clone(),
-            };
-            self.later(delay_ms, Delivery::ToNode(to, life, event));
-        }
-    }
-}
-
-fn is_contribution_of(peer: PeerId, bytes: &[u8]) -> bool {
-    matches!(inspect(bytes), Said::Contribution { author, .. } if author == peer)
 }

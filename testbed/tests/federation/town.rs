@@ -10,6 +10,7 @@ use guildmint_testbed::{
     federation::Guardian,
     network::{stop_all, Network, Options, Tools},
     ports::Ports,
+    postgres::Databases,
     process::Lifetime,
     programs::{Build, Programs},
     rpc::Rpc,
@@ -57,6 +58,7 @@ impl Town {
         let options = Options {
             directory: folder.path().join("net"),
             guardians: 4,
+            databases: Databases::Sqlite,
             lifetime: Lifetime::Tethered,
         };
         let network =

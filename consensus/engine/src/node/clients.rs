@@ -7,7 +7,7 @@ use guildmint_core::{
     ledger::{Key, Ledger},
     limits,
     module::Reject,
-    DecodeError, Transaction, TxId, Wire,
+    DecodeError, Epoch, Transaction, TxId, Wire,
 };
 use serde_json::Value as Json;
 
@@ -287,6 +287,12 @@ impl Node {
         }
     }
 
+    /// The last epoch of its silence, if it is not in that one yet. Once it is, it knows all that the others know and can serve
+    /// clients; and where nobody has a reason for an epoch, that one may be long in coming.
+    fn is_far_from_speaking(&self) -> Option<Epoch> {
+        self.fenced().filter(|through| self.round.epoch < *through)
+    }
+
     fn status_answer(&self) -> StatusAnswer {
         let mut ledger = Ledger::new(self.disk.resident());
         let catching_up = self.history.progress(self.round.epoch, self.now_ms);
@@ -296,9 +302,9 @@ impl Node {
             committed: self.head.map(|head| head.epoch),
             height: self.federation.now(&mut ledger, self.round.epoch).height,
             pool: self.pool.len(),
-            not_ready: match self.fenced() {
+            not_ready: match self.is_far_from_speaking() {
                 Some(through) => Some(format!(
-                    "its database is older than what it has said: it takes no part through {through}, and then goes on"
+                    "its database is older than what it has said, or another process runs with the same secrets: it takes no part through {through}, and then goes on"
                 )),
                 None => catching_up.as_ref().map(ToString::to_string),
             },

@@ -154,6 +154,15 @@ impl Node {
 
     /// Takes a payload of the open epoch whose signature was verified: logs it and agrees on it.
     pub(super) fn take_payload(&mut self, payload: &Payload) {
+        if self.round.contradicts(payload) {
+            let epoch = payload.epoch;
+            self.blame(
+                payload.author,
+                format!(
+                    "two contributions to {epoch}: it lies, or runs twice with the same secrets"
+                ),
+            );
+        }
         if self.may_speak() && self.round.receive(payload, &self.federation) {
             let row = self.round.next_log_row();
             self.disk.put(&row, &log_entry(payload));
@@ -349,6 +358,9 @@ impl Node {
                 epoch,
                 certificate.signatures.len()
             ));
+        }
+        for peer in self.history.drop_contradictions(&head) {
+            self.blame(peer, format!("signed another result of {epoch}"));
         }
         let federation = Arc::clone(&self.federation);
         let known = self

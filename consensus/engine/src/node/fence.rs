@@ -167,7 +167,9 @@ impl Node {
         }
         self.report([Fault {
             peer: me,
-            kind: format!("our database is older than what we have said: silent through {through}"),
+            kind: format!(
+                "our database is older than what we have said, or another process runs with the same secrets: silent through {through}"
+            ),
         }]);
     }
 

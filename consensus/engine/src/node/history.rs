@@ -141,6 +141,19 @@ impl History {
         }
     }
 
+    /// Forgets what was signed of an epoch besides its result, which is certain; tells who signed it.
+    pub(super) fn drop_contradictions(&mut self, result: &EpochResult) -> Vec<PeerId> {
+        let mut liars = Vec::new();
+        for (peer, of_peer) in self.signed.get_mut(&result.epoch).into_iter().flatten() {
+            let signed = of_peer.len();
+            of_peer.retain(|(known, _)| known == result);
+            if of_peer.len() < signed {
+                liars.push(*peer);
+            }
+        }
+        liars
+    }
+
     /// The certificate of an epoch, if t guardians signed the same result.
     pub(super) fn certificate(&self, epoch: Epoch) -> Option<Certificate> {
         self.agreed(epoch, self.quorum.threshold())

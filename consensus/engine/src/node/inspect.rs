@@ -1,6 +1,6 @@
 //! A look at what guardians say to each other, for tests and diagnosis.
 
-use guildmint_core::{Epoch, EpochResult, PeerId, Wire};
+use guildmint_core::{Epoch, EpochResult, IdentitySignature, PeerId, Wire};
 use guildmint_link::Packet;
 
 use super::talk::Talk;
@@ -62,4 +62,27 @@ pub fn inspect(bytes: &[u8]) -> Said {
 #[must_use]
 pub fn utter(payload: crate::Payload) -> Vec<u8> {
     Talk::Payload(payload).encode()
+}
+
+/// A message that tells results of epochs, each changed and signed anew, and without the signatures of others: for adversaries in
+/// simulations. None if the message tells no results.
+#[must_use]
+pub fn forge(
+    bytes: &[u8],
+    change: impl Fn(EpochResult) -> (EpochResult, IdentitySignature),
+) -> Option<Vec<u8>> {
+    match Talk::decode(bytes).ok()? {
+        Talk::Signature(result, _) => {
+            let (result, signature) = change(result);
+            Some(Talk::Signature(result, signature).encode())
+        }
+        Talk::History(mut chunks) => {
+            for chunk in &mut chunks {
+                (chunk.result, chunk.signature) = change(chunk.result);
+                chunk.vouchers.clear();
+            }
+            Some(Talk::History(chunks).encode())
+        }
+        _ => None,
+    }
 }

@@ -35,7 +35,7 @@ use guildmint_link::Link;
 use thiserror::Error;
 
 pub use event::{Action, CheckJob, CheckResult, Event, Reply, Request, Ticket, Topic};
-pub use inspect::{inspect, utter, Said};
+pub use inspect::{forge, inspect, utter, Said};
 
 use crate::{
     agreement::Message,

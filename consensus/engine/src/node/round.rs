@@ -105,6 +105,12 @@ impl Round {
         true
     }
 
+    /// Whether its author has contributed something else to this epoch. No correct guardian signs two.
+    pub(super) fn contradicts(&self, payload: &Payload) -> bool {
+        let first = self.first.get(&payload.author);
+        first.is_some_and(|first| *first != payload.hash())
+    }
+
     /// Tells the agreement of a payload that was received.
     pub(super) fn agree_on(&mut self, payload: &Payload) -> Step {
         self.agreement.payload(payload.author, payload.hash())

@@ -16,7 +16,13 @@ use guildmint_bench::{
     guardians::{Guardians, Spent},
     wallet::Wallet,
 };
+use guildmint_testbed::control::Order;
 use structopt::StructOpt;
+
+/// How many wallets are at work at once.
+const CLIENTS: [usize; 4] = [1, 4, 8, 16];
+/// The guardian that fails.
+const FAILING: &str = "guardian-3";
 
 #[derive(StructOpt)]
 struct Options {
@@ -29,6 +35,9 @@ struct Options {
     /// Seconds of idleness.
     #[structopt(long, default_value = "60")]
     idle: u64,
+    /// Also with one guardian down, and with one that runs twice with the same secrets and so contradicts itself.
+    #[structopt(long)]
+    faults: bool,
 }
 
 fn main() -> Result<()> {
@@ -39,7 +48,7 @@ fn main() -> Result<()> {
 }
 
 async fn run(options: &Options, directory: &Path) -> Result<()> {
-    let guardians = Guardians::find(directory)?;
+    let mut guardians = Guardians::find(directory)?;
     let folder = tempfile::tempdir()?;
     let mut wallets = Vec::new();
     for number in 1..=16 {
@@ -48,10 +57,35 @@ async fn run(options: &Options, directory: &Path) -> Result<()> {
     }
     guardians.fund(&mut wallets, 100_000, folder.path()).await?;
     latency(options, &guardians, &mut wallets[0]).await?;
-    for many in [1, 4, 8, 16] {
+    for many in CLIENTS {
         wallets = load(options, &guardians, wallets, many).await?;
     }
+    if options.faults {
+        wallets = faults(options, &mut guardians, wallets).await?;
+    }
+    drop(wallets);
     idle(options, &guardians).await
+}
+
+/// The same load while one guardian fails in one way or another. Figures of processor time are of those that are up, or of the one
+/// of two that was there before.
+async fn faults(
+    options: &Options,
+    guardians: &mut Guardians,
+    mut wallets: Vec<Wallet>,
+) -> Result<Vec<Wallet>> {
+    guardians.order(FAILING, Order::Kill)?;
+    println!("with one guardian down:");
+    for many in CLIENTS {
+        wallets = load(options, guardians, wallets, many).await?;
+    }
+    let mut twin = guardians.start_twice(FAILING)?;
+    println!("with one guardian that runs twice:");
+    for many in CLIENTS {
+        wallets = load(options, guardians, wallets, many).await?;
+    }
+    twin.kill()?;
+    Ok(wallets)
 }
 
 async fn latency(options: &Options, guardians: &Guardians, wallet: &mut Wallet) -> Result<()> {
