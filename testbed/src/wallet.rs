@@ -96,6 +96,11 @@ impl Wallet {
         })
     }
 
+    /// Where it is kept.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
     /// One command, not yet run.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bitcoin::ScriptBuf;
 use guildmint_client::{
-    join, Action, ApiRequest, Burial, ChainNews, Client, ClientError, Command, Event, MasterSeed,
-    Membership, Millis, NotesString, OperationId, Reply, RequestError, RequestId, SaveId, Sighting,
-    Ticket, View,
+    join, unrestored, Action, ApiRequest, Burial, ChainNews, Client, ClientError, Command, Event,
+    MasterSeed, Membership, Millis, NotesString, OperationId, Reply, RequestError, RequestId,
+    SaveId, Sighting, Ticket, View,
 };
 use guildmint_core::{
     ledger::{Changes, Memory},
@@ -72,6 +72,16 @@ impl World {
     /// All that a user's program knows is lost but the words; it joins the federation again.
     pub fn wipe_user(&mut self, user: UserId) {
         let disk = self.joined();
+        let one = &mut self.users[user.0];
+        one.disk = disk;
+        one.unsynced.clear();
+        self.start_user(user);
+    }
+
+    /// The same, and the user says that the words were used before.
+    pub fn lose_wallet(&mut self, user: UserId) {
+        let mut disk = self.joined();
+        disk.apply(unrestored());
         let one = &mut self.users[user.0];
         one.disk = disk;
         one.unsynced.clear();

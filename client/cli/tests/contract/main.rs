@@ -4,6 +4,7 @@
 
 mod federation;
 mod restore;
+mod sample;
 
 use std::{
     io::Write as _,
