@@ -12,11 +12,15 @@ struct Readiness {
 }
 
 pub(crate) fn add<B: Backend>(server: &mut Server<B>) {
-    server.at("/livez").get(|_| async { Ok("ok\n") });
+    server.at("/livez").get(alive);
     server.at("/readyz").get(ready::<B>);
 }
 
-async fn ready<B: Backend>(request: Request<B>) -> tide::Result {
+pub(crate) async fn alive<B>(_: Request<B>) -> tide::Result {
+    Ok("ok\n".into())
+}
+
+pub(crate) async fn ready<B: Backend>(request: Request<B>) -> tide::Result {
     let checks = request.state().ready().await;
     let ready = checks.iter().all(|check| check.ok);
     let mut response = Response::new(StatusCode::Ok);

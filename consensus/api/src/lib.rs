@@ -6,6 +6,7 @@ mod admission;
 mod backend;
 mod body;
 mod connection;
+mod events;
 mod facts;
 mod form;
 mod health;
@@ -15,11 +16,13 @@ mod listener;
 mod pages;
 mod routes;
 mod signal;
+mod turns;
 
 mod problem;
 
 pub use admin::{Access, Password, Token, TokenError};
 pub use backend::{Backend, Check};
+pub use events::EventHub;
 pub use facts::{
     BackupFacts, CoinFacts, DatabaseFacts, FederationFacts, GuardianFacts, Overview, PayoutFacts,
     WalletFacts,

@@ -198,6 +198,10 @@ impl Sources {
             Key::LOG => file.log.clone(),
             Key::DATABASE => file.database.as_ref().map(|database| database.0.clone()),
             Key::ADMIN_HOSTS => file.admin_hosts.as_ref().map(|hosts| hosts.join(",")),
+            Key::TRUSTED_PROXIES => file
+                .trusted_proxies
+                .as_ref()
+                .map(|proxies| proxies.join(",")),
             Key::OPEN_METRICS => file.open_metrics.map(|open| open.to_string()),
             _ => None,
         }
@@ -248,7 +252,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    const KEYS: [Key; 9] = [
+    const KEYS: [Key; 10] = [
         Key::API_LISTEN,
         Key::ADMIN_LISTEN,
         Key::P2P_LISTEN,
@@ -258,6 +262,7 @@ impl Settings {
         Key::DATABASE,
         Key::ADMIN_HOSTS,
         Key::OPEN_METRICS,
+        Key::TRUSTED_PROXIES,
     ];
 
     /// Reads all settings.

@@ -98,6 +98,8 @@ pub struct LocalFile {
     pub admin_hosts: Option<Vec<String>>,
     /// Whether `/metrics` needs no token.
     pub open_metrics: Option<bool>,
+    /// Addresses of proxies that say in `X-Forwarded-For` for whom they ask.
+    pub trusted_proxies: Option<Vec<String>>,
 }
 
 /// Text that may hold a password, and does not show in `Debug`.

@@ -18,7 +18,7 @@ use futures::{
     future::{select, Either},
     FutureExt as _,
 };
-use guildmint_api::{serve_admin, serve_public, Access, Limits, ServeError, Serving};
+use guildmint_api::{serve_admin, serve_public, Access, EventHub, Limits, ServeError, Serving};
 use guildmint_core::{api::ConfigAnswer, ledger::Memory, module::Registry, DecodeError, Wire as _};
 use guildmint_engine::{
     node::{Action, Event, StartError as NodeError},
@@ -153,7 +153,7 @@ impl Guardian {
         let (network, events) = Network::start(network_config(&config)).await?;
         let (inputs, queue) = bounded(MAX_INPUTS);
         let (stopping, stops) = bounded(1);
-        let metrics = Arc::new(Metrics::default());
+        let (metrics, hub) = (Arc::new(Metrics::default()), EventHub::default());
         let (worlds, sights) = start_worlds(&config, &inputs)?;
         let inner = Inner {
             inputs: inputs.clone(),
@@ -165,6 +165,7 @@ impl Guardian {
             metrics: Arc::clone(&metrics),
             sights,
             facts: Facts::new(&config),
+            events: hub.clone(),
         };
         let (api, admin) = serve(Handle(Arc::new(inner)), access, &config.settings).await?;
         let (jobs, store_jobs) = unbounded();
@@ -173,6 +174,7 @@ impl Guardian {
             store_jobs,
             inputs.clone(),
             Arc::clone(&metrics),
+            hub,
         );
         let hands = Hands {
             store: jobs,
@@ -259,6 +261,7 @@ async fn serve(
 ) -> Result<(Serving, Serving), ServeError> {
     let limits = Limits {
         stop: STOP_PATIENCE,
+        trusted_proxies: settings.admin.trusted_proxies.clone(),
         ..Limits::default()
     };
     let api = serve_public(handle.clone(), settings.api_listen, limits.clone()).await?;
