@@ -23,6 +23,9 @@ pub const WORKSPACE: &[&str] = &["gcc", "libssl-dev", "pkg-config"];
 /// What the tests of databases start servers of.
 pub const POSTGRES: &[&str] = &["postgresql"];
 
+/// What the tests of pages look at them with.
+pub const BROWSER: &[&str] = &["chromium"];
+
 /// Why packages could not be had.
 #[derive(Debug, Error)]
 pub enum PackagesError {

@@ -1,35 +1,52 @@
-//! Who may connect and ask: limits for all together and per address (SPEC API-2).
+//! Who may connect and ask: limits for all together and per client (SPEC API-2).
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use guildmint_core::api::Problem;
+use tide::http::Request;
 
-use crate::{problem, Limits};
+use crate::{
+    problem,
+    turns::{Client, Turns},
+    Limits,
+};
 
-/// Addresses remembered before those that have calmed down are forgotten.
+/// Networks remembered. When there are so many at once, those that come new share one allowance.
 const MAX_ADDRESSES: usize = 4096;
 
-/// Counts connections and requests.
+/// How often those that have calmed down are looked for at most.
+const CLEANING: Duration = Duration::from_secs(1);
+
+/// What networks count as for which there is no room.
+const CROWD: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+/// Counts connections, requests and streams.
 #[derive(Debug)]
 pub(crate) struct Admission {
     limits: Limits,
     counts: Mutex<Counts>,
+    turns: Arc<Turns>,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
     connections: usize,
+    streams: usize,
+    /// Numbers connections.
+    next: u64,
+    cleaned: Option<Instant>,
     addresses: BTreeMap<IpAddr, Address>,
 }
 
 #[derive(Debug)]
 struct Address {
     connections: usize,
+    streams: usize,
     /// When the requests so far would all have been made, had they come at the allowed rate.
     spent_until: Instant,
 }
@@ -38,14 +55,34 @@ struct Address {
 #[derive(Debug)]
 pub(crate) struct Permit {
     admission: Arc<Admission>,
-    network: Option<IpAddr>,
+    /// The entry that counts it.
+    counted: Option<IpAddr>,
+    number: u64,
+    /// Whether it is a proxy's, which says for whom it asks.
+    is_proxy: bool,
+}
+
+/// Where a request comes from, for those who let it in further.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    admission: Arc<Admission>,
+    client: Client,
+}
+
+/// A stream of events, counted until this is dropped.
+#[derive(Debug)]
+pub(crate) struct StreamPermit {
+    admission: Arc<Admission>,
+    counted: Option<IpAddr>,
 }
 
 impl Admission {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        let turns = Turns::new(limits.turns, limits.turns_per_client);
         Arc::new(Self {
             limits,
             counts: Mutex::default(),
+            turns,
         })
     }
 
@@ -56,28 +93,27 @@ impl Admission {
 
     /// Lets a connection in, or says why not.
     pub(crate) fn connect(self: &Arc<Self>, from: IpAddr, now: Instant) -> Result<Permit, Problem> {
-        let network = self.limited(from);
+        let from = from.to_canonical();
+        let is_proxy = self.limits.trusted_proxies.contains(&from);
+        let network = self.limited(from).filter(|_| !is_proxy);
         let mut counts = self.counts();
         if counts.connections >= self.limits.connections {
             return Err(problem::busy());
         }
-        if let Some(network) = network {
-            if counts.addresses.len() >= MAX_ADDRESSES {
-                counts.addresses.retain(|_, address| !address.is_calm(now));
-            }
-            let address = counts.addresses.entry(network).or_insert(Address {
-                connections: 0,
-                spent_until: now,
-            });
+        let counted = network.map(|network| counts.entry(network, now));
+        if let Some(address) = counted.and_then(|key| counts.addresses.get_mut(&key)) {
             if address.connections >= self.limits.connections_per_address {
                 return Err(problem::too_many("connections"));
             }
             address.connections += 1;
         }
         counts.connections += 1;
+        counts.next += 1;
         Ok(Permit {
             admission: Arc::clone(self),
-            network,
+            counted,
+            number: counts.next,
+            is_proxy,
         })
     }
 
@@ -87,11 +123,31 @@ impl Admission {
 
     /// What the limits per address count by, if they hold for this one.
     fn limited(&self, from: IpAddr) -> Option<IpAddr> {
-        let from = from.to_canonical();
-        if from.is_loopback() && !self.limits.limit_loopback {
-            return None;
+        (!from.is_loopback() || self.limits.limit_loopback).then(|| network(from))
+    }
+}
+
+impl Counts {
+    /// The key of the entry that counts a network, which exists.
+    fn entry(&mut self, network: IpAddr, now: Instant) -> IpAddr {
+        if self.addresses.len() >= MAX_ADDRESSES
+            && self.cleaned.is_none_or(|cleaned| now >= cleaned + CLEANING)
+        {
+            self.addresses.retain(|_, address| !address.is_calm(now));
+            self.cleaned = Some(now);
         }
-        Some(network(from))
+        let is_full = self.addresses.len() >= MAX_ADDRESSES;
+        let key = if is_full && !self.addresses.contains_key(&network) {
+            CROWD
+        } else {
+            network
+        };
+        self.addresses.entry(key).or_insert(Address {
+            connections: 0,
+            streams: 0,
+            spent_until: now,
+        });
+        key
     }
 }
 
@@ -106,22 +162,46 @@ pub(crate) fn network(of: IpAddr) -> IpAddr {
     }
 }
 
+/// For whom a proxy asks: the last address in the header, which the proxy itself has put there. ⚠ Those before it are the
+/// client's words.
+fn forwarded(request: &Request) -> Option<IpAddr> {
+    let values = request.header("x-forwarded-for")?;
+    let last = values.last().as_str().rsplit(',').next()?.trim();
+    let address = last.parse::<SocketAddr>().map(|address| address.ip());
+    address.or_else(|_| last.parse()).ok()
+}
+
 impl Address {
     fn is_calm(&self, now: Instant) -> bool {
-        self.connections == 0 && self.spent_until <= now
+        self.connections == 0 && self.streams == 0 && self.spent_until <= now
     }
 }
 
 impl Permit {
-    /// Lets a request of this connection in, or says why not.
-    pub(crate) fn request(&self, now: Instant) -> Result<(), Problem> {
-        let Some(network) = self.network else {
+    /// Who asks.
+    pub(crate) fn origin(&self, request: &Request) -> Origin {
+        let forwarded = forwarded(request).filter(|_| self.is_proxy).map(network);
+        let client = forwarded
+            .or(self.counted)
+            .map_or(Client::Connection(self.number), Client::Network);
+        Origin {
+            admission: Arc::clone(&self.admission),
+            client,
+        }
+    }
+}
+
+impl Origin {
+    /// Lets the request in, or says why not.
+    pub(crate) fn admit(&self, now: Instant) -> Result<(), Problem> {
+        let Client::Network(network) = self.client else {
             return Ok(());
         };
         let limits = &self.admission.limits;
         let interval = Duration::from_secs(1) / limits.requests_per_second.max(1);
         let mut counts = self.admission.counts();
-        if let Some(address) = counts.addresses.get_mut(&network) {
+        let key = counts.entry(network, now);
+        if let Some(address) = counts.addresses.get_mut(&key) {
             let spent_until = address.spent_until.max(now) + interval;
             if spent_until - now > interval * limits.burst {
                 return Err(problem::too_many("requests"));
@@ -130,83 +210,60 @@ impl Permit {
         }
         Ok(())
     }
+
+    pub(crate) fn client(&self) -> Client {
+        self.client
+    }
+
+    pub(crate) fn turns(&self) -> &Arc<Turns> {
+        &self.admission.turns
+    }
+
+    /// Lets a stream begin, or says why not.
+    pub(crate) fn stream(&self, now: Instant) -> Result<StreamPermit, Problem> {
+        let limits = &self.admission.limits;
+        let mut counts = self.admission.counts();
+        if counts.streams >= limits.streams {
+            return Err(problem::busy());
+        }
+        let counted = match self.client {
+            Client::Network(network) => Some(counts.entry(network, now)),
+            Client::Connection(_) => None,
+        };
+        if let Some(address) = counted.and_then(|key| counts.addresses.get_mut(&key)) {
+            if address.streams >= limits.streams_per_client {
+                return Err(problem::too_many("streams"));
+            }
+            address.streams += 1;
+        }
+        counts.streams += 1;
+        Ok(StreamPermit {
+            admission: Arc::clone(&self.admission),
+            counted,
+        })
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
         counts.connections -= 1;
-        if let Some(address) = self.network.and_then(|of| counts.addresses.get_mut(&of)) {
+        if let Some(address) = self.counted.and_then(|of| counts.addresses.get_mut(&of)) {
             address.connections -= 1;
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn admission() -> Arc<Admission> {
-        Admission::new(Limits {
-            connections: 3,
-            connections_per_address: 2,
-            requests_per_second: 10,
-            burst: 3,
-            ..Limits::default()
-        })
-    }
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn connections_are_counted_for_all_and_per_network() {
-        let (admission, now) = (admission(), Instant::now());
-        let first = admission.connect(ip("2001:db8::1"), now).unwrap();
-        let second = admission.connect(ip("2001:db8::2:0:0:1"), now).unwrap();
-        let refused = admission.connect(ip("2001:db8::3"), now).unwrap_err();
-        assert_eq!(refused.status, 429);
-        let third = admission.connect(ip("192.0.2.1"), now).unwrap();
-        let refused = admission.connect(ip("192.0.2.2"), now).unwrap_err();
-        assert_eq!((refused.status, refused.retryable), (503, true));
-        drop((first, second, third));
-        assert_eq!(admission.connections(), 0);
-        admission.connect(ip("2001:db8::3"), now).unwrap();
-    }
-
-    #[test]
-    fn requests_have_a_rate_and_a_burst() {
-        let (admission, now) = (admission(), Instant::now());
-        let permit = admission.connect(ip("192.0.2.1"), now).unwrap();
-        let at = |ms| permit.request(now + Duration::from_millis(ms)).is_ok();
-        assert_eq!([at(0), at(0), at(0), at(0)], [true, true, true, false]);
-        assert_eq!([at(99), at(100), at(100)], [false, true, false]);
-        assert_eq!(
-            [at(9_000), at(9_000), at(9_000), at(9_000)],
-            [true, true, true, false]
-        );
-    }
-
-    #[test]
-    fn this_machine_is_not_limited_unless_asked_for() {
-        let (admission, now) = (admission(), Instant::now());
-        let local = ["127.0.0.1", "::1", "::ffff:127.0.0.1"];
-        let permits: Vec<_> = local
-            .iter()
-            .map(|address| admission.connect(ip(address), now).unwrap())
-            .collect();
-        assert!((0..100).all(|_| permits[0].request(now).is_ok()));
-        assert!(admission.connect(ip("127.0.0.1"), now).is_err());
-    }
-
-    #[test]
-    fn addresses_are_forgotten_when_calm() {
-        let (admission, now) = (admission(), Instant::now());
-        for number in 0..=MAX_ADDRESSES as u32 {
-            let from = IpAddr::V4((0x0a00_0000 + number).into());
-            drop(admission.connect(from, now).unwrap());
+impl Drop for StreamPermit {
+    fn drop(&mut self) {
+        let mut counts = self.admission.counts();
+        counts.streams -= 1;
+        if let Some(address) = self.counted.and_then(|of| counts.addresses.get_mut(&of)) {
+            address.streams -= 1;
         }
-        assert!(admission.counts().addresses.len() <= MAX_ADDRESSES);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -11,7 +11,7 @@ use guildmint_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::Overview;
+use crate::{EventHub, Overview};
 
 /// What a guardian knows and does, as far as the API asks. An implementation is a handle: clones speak to the same guardian.
 ///
@@ -59,6 +59,9 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// All that its operator wants to know. Answered within seconds, from a moment ago if asked often.
     async fn overview(&self) -> Arc<Overview>;
+
+    /// Where clients hear of what happens.
+    fn events(&self) -> &EventHub;
 
     /// The guardian's metrics as OpenMetrics text.
     async fn metrics(&self) -> String;

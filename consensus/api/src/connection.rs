@@ -7,17 +7,25 @@
 use std::{
     net::SocketAddr,
     panic::AssertUnwindSafe,
-    sync::atomic::{AtomicUsize, Ordering},
+    pin::pin,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError,
+    },
     time::Instant,
 };
 
 use async_h1::server::{decode, Encoder};
 use async_std::{
     future::timeout,
-    io::{self, WriteExt as _},
+    io::{self, ReadExt as _, WriteExt as _},
     net::{Shutdown, TcpStream},
 };
-use futures::{io::Cursor, FutureExt as _};
+use futures::{
+    future::{select, Either},
+    io::Cursor,
+    FutureExt as _,
+};
 use guildmint_core::api::Problem;
 use tide::{
     http::{
@@ -28,14 +36,18 @@ use tide::{
 };
 
 use crate::{
-    admission::Permit,
+    admission::{Origin, Permit},
     input::{End, Input},
     problem,
     signal::Signal,
+    turns::Turn,
     Limits,
 };
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Bytes of an endless answer that are written at once.
+const STREAM_CHUNK_BYTES: usize = 4 * 1024;
 
 /// What a connection needs to be served.
 pub(crate) struct Connection<'a, S> {
@@ -89,7 +101,8 @@ impl<S: Clone + Send + Sync + 'static> Connection<'_, S> {
         let head = input.head(self.limits, self.stopped).await?;
         let _counted = Counted::new(self.in_flight);
         let mut request = parse(head).await?;
-        self.permit.request(Instant::now())?;
+        let origin = self.permit.origin(&request);
+        origin.admit(Instant::now())?;
         let length = body_length(&request, self.limits.body_bytes)?;
         if length > 0 {
             if request.header(EXPECT).is_some() {
@@ -101,17 +114,54 @@ impl<S: Clone + Send + Sync + 'static> Connection<'_, S> {
         request.set_peer_addr(Some(self.peer));
         let method = request.method();
         let wants_close = has_token(&request, "close");
-        let mut response = self.answer(request).await;
+        let mut response = self.answer(request, origin).await;
         let close = wants_close || self.stopped.is_raised();
         if close {
             response = last(response);
+        }
+        if response.len().is_none() {
+            self.stream(input, output, response, method).await?;
+            return Ok(false);
         }
         write(output, response, method, self.limits).await?;
         Ok(!close)
     }
 
-    async fn answer(&self, request: Request) -> Response {
-        let response = self.server.respond::<Request, Response>(request);
+    /// Writes an answer without a foreseeable end, until the client is gone or does not take it, or the listener is stopped.
+    async fn stream(
+        &self,
+        input: &mut Input,
+        output: &mut TcpStream,
+        response: Response,
+        method: Method,
+    ) -> Result<(), End> {
+        let mut encoder = Encoder::new(response, method);
+        let mut chunk = [0; STREAM_CHUNK_BYTES];
+        let mut gone = pin!(input.gone());
+        loop {
+            let read = pin!(encoder.read(&mut chunk));
+            let count = match self.stopped.or(select(read, gone.as_mut())).await {
+                Some(Either::Left((count, _))) => count?,
+                _ => return Err(End::Gone),
+            };
+            if count == 0 {
+                return Ok(());
+            }
+            let written = timeout(self.limits.stream_write, output.write_all(&chunk[..count]));
+            written.await.map_err(|_| End::Gone)??;
+        }
+    }
+
+    /// What the server answers, once it is this client's turn.
+    async fn answer(&self, mut request: Request, origin: Origin) -> Response {
+        let response = async {
+            let turn = TurnSlot::new(origin.turns().take(origin.client()).await);
+            request.ext_mut().insert(turn.clone());
+            request.ext_mut().insert(origin);
+            let response = self.server.respond::<Request, Response>(request).await;
+            turn.release();
+            response
+        };
         let response = AssertUnwindSafe(response).catch_unwind();
         match timeout(self.limits.request, response).await {
             Ok(Ok(Ok(response))) => response,
@@ -125,6 +175,21 @@ impl<S: Clone + Send + Sync + 'static> Connection<'_, S> {
             }
             Err(_) => problem::response(&problem::timed_out()),
         }
+    }
+}
+
+/// The turn in which a request is worked on. Who only waits for something gives it back before.
+#[derive(Clone)]
+pub(crate) struct TurnSlot(Arc<Mutex<Option<Turn>>>);
+
+impl TurnSlot {
+    fn new(turn: Option<Turn>) -> Self {
+        Self(Arc::new(Mutex::new(turn)))
+    }
+
+    /// Lets the next one have it.
+    pub(crate) fn release(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

@@ -12,16 +12,16 @@ struct Readiness {
 }
 
 pub(crate) fn add<B: Backend>(server: &mut Server<B>) {
-    alive(server);
+    server.at("/livez").get(alive);
     server.at("/readyz").get(ready::<B>);
 }
 
 /// Says that the process answers, and no more.
-pub(crate) fn alive<S: Clone + Send + Sync + 'static>(server: &mut Server<S>) {
-    server.at("/livez").get(|_| async { Ok("ok\n") });
+pub(crate) async fn alive<S>(_: Request<S>) -> tide::Result {
+    Ok("ok\n".into())
 }
 
-async fn ready<B: Backend>(request: Request<B>) -> tide::Result {
+pub(crate) async fn ready<B: Backend>(request: Request<B>) -> tide::Result {
     let checks = request.state().ready().await;
     let ready = checks.iter().all(|check| check.ok);
     let mut response = Response::new(StatusCode::Ok);

@@ -3,7 +3,7 @@
 //! The bytes after one request are kept for the next, so that clients may send several before they read: `async-h1` reads
 //! through a buffer that it drops after each request.
 
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 use async_std::{future::timeout, io::ReadExt as _, net::TcpStream};
 use guildmint_core::api::Problem;
@@ -89,6 +89,16 @@ impl Input {
             Ok(std::mem::replace(&mut self.unread, rest))
         })
         .await
+    }
+
+    /// Waits until the client closes. What it sends instead is kept, up to a head's length; beyond it nobody looks any more.
+    pub(crate) async fn gone(&mut self) {
+        while self.unread.len() < MAX_HEAD_BYTES {
+            if self.fill().await.is_err() {
+                return;
+            }
+        }
+        pending::<()>().await;
     }
 
     async fn fill(&mut self) -> Result<(), End> {

@@ -6,6 +6,7 @@ mod admission;
 mod backend;
 mod body;
 mod connection;
+mod events;
 mod facts;
 mod form;
 mod health;
@@ -16,11 +17,13 @@ mod pages;
 mod routes;
 mod setup;
 mod signal;
+mod turns;
 
 mod problem;
 
 pub use admin::{Access, Password, Token, TokenError};
 pub use backend::{Backend, Check};
+pub use events::EventHub;
 pub use facts::{
     BackupFacts, CoinFacts, DatabaseFacts, FederationFacts, GuardianFacts, Overview, PayoutFacts,
     WalletFacts,

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use guildmint_core::limits::{MAX_TRANSACTION_BYTES, MAX_WAIT_SECONDS};
 
@@ -21,6 +21,20 @@ pub struct Limits {
     /// Whether the limits per address hold for this machine too. Off by default: a reverse proxy speaks for many clients and has
     /// limits of its own.
     pub limit_loopback: bool,
+    /// Proxies that are believed when they say for whom they ask, by the last address in `X-Forwarded-For`. Limits per address and
+    /// turns then go by that address. None by default: anybody can write such a header.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Requests that are worked on at a time; clients take turns, so that each waits for others and not for how much they send.
+    /// Waiting for a transaction takes no turn.
+    pub turns: usize,
+    /// Of these, one client's. A connection whose address says nothing is a client of its own.
+    pub turns_per_client: usize,
+    /// Streams of events at a time. Further ones are answered 503.
+    pub streams: usize,
+    /// Streams of events of one client. Further ones are answered 429.
+    pub streams_per_client: usize,
+    /// Until a piece of a stream is taken. After it the connection is cut.
+    pub stream_write: Duration,
     /// Bytes of a body. Beyond them the answer is 413.
     pub body_bytes: usize,
     /// Until a request's head has come, from its first byte on. After it the answer is 408.
@@ -47,6 +61,12 @@ impl Default for Limits {
             requests_per_second: 50,
             burst: 200,
             limit_loopback: false,
+            trusted_proxies: Vec::new(),
+            turns: 128,
+            turns_per_client: 16,
+            streams: 128,
+            streams_per_client: 8,
+            stream_write: Duration::from_secs(10),
             body_bytes: MAX_BODY_BYTES,
             head: Duration::from_secs(10),
             body: Duration::from_secs(30),

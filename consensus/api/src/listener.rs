@@ -32,7 +32,7 @@ use crate::{
     admission::{Admission, Permit},
     backend::Backend,
     connection::{refuse, Connection},
-    routes,
+    routes::{self, Routes},
     setup::{self, SetupBackend},
     signal::{signal, Signal, Trigger},
     Limits,
@@ -65,6 +65,7 @@ pub struct Serving {
     admission: Arc<Admission>,
     stop: Trigger,
     task: JoinHandle<io::Result<()>>,
+    routes: Routes,
 }
 
 impl Serving {
@@ -72,6 +73,12 @@ impl Serving {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What can be asked of the public API: methods in lower case, and paths as OpenAPI writes them.
+    #[must_use]
+    pub fn routes(&self) -> &[(&'static str, String)] {
+        &self.routes
     }
 
     /// Requests that are under way.
@@ -105,7 +112,9 @@ pub async fn serve_public(
     address: SocketAddr,
     limits: Limits,
 ) -> Result<Serving, ServeError> {
-    serve(routes::public(backend), address, limits).await
+    let (server, routes) = routes::public(backend);
+    let serving = serve(server, address, limits).await?;
+    Ok(Serving { routes, ..serving })
 }
 
 /// Serves what is for the operator alone. It is not encrypted: use the loopback, or put a proxy with TLS before it.
@@ -161,6 +170,7 @@ async fn serve<S: Clone + Send + Sync + 'static>(
         admission,
         stop,
         task: task::spawn(async move { listener.accept().await }),
+        routes: Routes::new(),
     })
 }
 

@@ -19,12 +19,14 @@ use tide::{
         Method,
     },
     utils::async_trait,
-    Body, Middleware, Next, Request, Response, Server, StatusCode,
+    Body, Endpoint, Middleware, Next, Request, Response, Server, StatusCode,
 };
 
 use crate::{
     admin::{Caller, Gate},
     body::body,
+    connection::TurnSlot,
+    events::events,
     form::parameters,
     health, pages, problem, Access, Backend, MAX_BODY_BYTES,
 };
@@ -33,50 +35,90 @@ const TRANSACTIONS: &str = "/v1/transactions";
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// A server under construction, which remembers its routes.
+struct Table<B> {
+    server: Server<B>,
+    routes: Routes,
+}
+
+/// Methods and paths, as OpenAPI writes them.
+pub(crate) type Routes = Vec<(&'static str, String)>;
+
+impl<B: Backend> Table<B> {
+    fn get(&mut self, path: &str, endpoint: impl Endpoint<B>) {
+        self.server.at(path).get(endpoint);
+        self.routes.push(("get", templated(path)));
+    }
+
+    fn post(&mut self, path: &str, endpoint: impl Endpoint<B>) {
+        self.server.at(path).post(endpoint);
+        self.routes.push(("post", templated(path)));
+    }
+}
+
+/// `/a/:b/*c` as `/a/{b}/{c}`.
+fn templated(path: &str) -> String {
+    let part = |part: &str| match part.strip_prefix([':', '*']) {
+        Some(name) => format!("{{{name}}}"),
+        None => part.to_owned(),
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
 /// What anybody may ask.
-pub(crate) fn public<B: Backend>(backend: B) -> Server<B> {
+pub(crate) fn public<B: Backend>(backend: B) -> (Server<B>, Routes) {
     let mut server = tide::with_state(backend);
     server.with(OpenToBrowsers).with(ProblemBodies);
-    health::add(&mut server);
     pages::add_assets(&mut server);
-    server.at("/").get(|request: Request<B>| async move {
+    let mut table = Table {
+        server,
+        routes: Routes::new(),
+    };
+    table.get("/", |request: Request<B>| async move {
         Ok(pages::public::page(&*request.state().overview().await))
     });
-    server.at(TRANSACTIONS).post(|request| async {
+    table.get("/livez", health::alive);
+    table.get("/readyz", health::ready::<B>);
+    table.get("/v1/openapi.json", |_| async { Ok(document()) });
+    table.post(TRANSACTIONS, |request| async {
         let answer = submit::<B>(request).await;
         Ok(answer.unwrap_or_else(refusal))
     });
-    server.at("/v1/transactions/:txid").get(|request| async {
+    table.get("/v1/transactions/:txid", |request| async {
         let answer = transaction::<B>(request).await;
         Ok(answer.unwrap_or_else(refusal))
     });
-    server
-        .at("/v1/config")
-        .get(|request: Request<B>| async move {
-            Ok(json(StatusCode::Ok, &request.state().config().await))
-        });
-    server
-        .at("/v1/status")
-        .get(|request: Request<B>| async move {
-            Ok(json(StatusCode::Ok, &request.state().status().await))
-        });
-    server
-        .at("/v1/audit")
-        .get(|request: Request<B>| async move {
-            let answer = request.state().audit().await;
-            Ok(answer.map_or_else(refusal, |audit| json(StatusCode::Ok, &audit)))
-        });
-    server
-        .at("/v1/announcements")
-        .get(|request: Request<B>| async move {
-            let answer = request.state().announcements().await;
-            Ok(answer.map_or_else(refusal, |places| json(StatusCode::Ok, &places)))
-        });
-    server.at("/v1/:kind/*path").get(|request| async {
+    table.get("/v1/config", |request: Request<B>| async move {
+        Ok(json(StatusCode::Ok, &request.state().config().await))
+    });
+    table.get("/v1/status", |request: Request<B>| async move {
+        Ok(json(StatusCode::Ok, &request.state().status().await))
+    });
+    table.get("/v1/audit", |request: Request<B>| async move {
+        let answer = request.state().audit().await;
+        Ok(answer.map_or_else(refusal, |audit| json(StatusCode::Ok, &audit)))
+    });
+    table.get("/v1/announcements", |request: Request<B>| async move {
+        let answer = request.state().announcements().await;
+        Ok(answer.map_or_else(refusal, |places| json(StatusCode::Ok, &places)))
+    });
+    table.get("/v1/events", |request| async {
+        let answer = events::<B>(request).await;
+        Ok(answer.unwrap_or_else(refusal))
+    });
+    table.get("/v1/:module/*path", |request| async {
         let answer = query::<B>(request).await;
         Ok(answer.unwrap_or_else(refusal))
     });
-    server
+    (table.server, table.routes)
+}
+
+/// The document that says all this to programs.
+fn document() -> Response {
+    let mut response = Response::new(StatusCode::Ok);
+    response.set_body(include_str!("openapi.json"));
+    response.insert_header("content-type", "application/json");
+    response
 }
 
 /// What only the operator may ask.
@@ -137,13 +179,16 @@ async fn transaction<B: Backend>(request: Request<B>) -> Result<Response, Proble
             .map_err(|_| problem::malformed("wait is a number of seconds"))?,
     };
     let wait = Duration::from_secs(MAX_WAIT_SECONDS.min(wait));
+    if let (false, Some(turn)) = (wait.is_zero(), request.ext::<TurnSlot>()) {
+        turn.release();
+    }
     let answer = request.state().transaction(txid, wait).await?;
     Ok(json(StatusCode::Ok, &answer))
 }
 
 async fn query<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
     let kind = request
-        .param("kind")
+        .param("module")
         .map_err(problem::malformed)?
         .to_owned();
     let query = Query {

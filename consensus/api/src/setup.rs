@@ -178,7 +178,7 @@ pub(crate) fn server<B: SetupBackend>(backend: B, access: Access) -> Server<B> {
     let mut server = tide::with_state(backend);
     server.with(ProblemBodies);
     Gate::new(access).guard(&mut server);
-    alive(&mut server);
+    server.at("/livez").get(alive);
     server.at("/readyz").get(|_| async {
         let founding = "this guardian belongs to no federation yet; see `guildmintd setup status`";
         let problem = Problem::new(503, "founding", founding, true);

@@ -6,13 +6,14 @@ mod common;
 use std::time::{Duration, Instant};
 
 use async_std::{
+    future::timeout,
     io::{ReadExt as _, WriteExt as _},
     net::{Shutdown, TcpStream},
     task,
 };
-use common::{encoded, post, run, serve, Client, TXID};
+use common::{encoded, post, run, serve, token, Client, TXID};
 use futures::future::join_all;
-use guildmint_api::{serve_public, Limits, ServeError};
+use guildmint_api::{serve_admin, serve_public, Access, Limits, ServeError};
 
 const SOON: Duration = Duration::from_millis(200);
 
@@ -385,5 +386,90 @@ fn an_address_in_use_is_named() {
         let second = serve_public(backend, address, Limits::default()).await;
         let ServeError::Bind { address: named, .. } = second.unwrap_err();
         assert_eq!(named, address);
+    });
+}
+
+/// The operator's listener is as hard to tie up as the other (SPEC API-2).
+#[test]
+fn the_operators_listener_bears_the_same() {
+    run(async {
+        let limits = Limits {
+            head: SOON,
+            body: SOON,
+            ..Limits::default()
+        };
+        let address = "127.0.0.1:0".parse().unwrap();
+        let access = Access::by_token(token());
+        let serving = serve_admin(common::Scripted::default(), access, address, limits);
+        let serving = serving.await.unwrap();
+        let mut slow = Vec::new();
+        for _ in 0..50 {
+            let mut client = Client::connect(&serving).await;
+            client.send(HALF_A_HEAD).await;
+            slow.push(client);
+        }
+        let mut half_a_body = Client::connect(&serving).await;
+        let mut request = post("/login", "application/x-www-form-urlencoded", b"password=1");
+        request.pop();
+        half_a_body.send(request).await;
+        let mut quick = Client::connect(&serving).await;
+        assert_eq!(quick.get("/livez").await.status, 200);
+        let answers = slow.iter_mut().map(Client::answer);
+        for answer in join_all(answers).await {
+            assert!(answer.is_problem(408, "too_slow"));
+        }
+        assert!(half_a_body.answer().await.is_problem(408, "too_slow"));
+        let mut large = Client::connect(&serving).await;
+        large
+            .send(post(
+                "/login",
+                "application/x-www-form-urlencoded",
+                &vec![b'x'; 4 * 1024 * 1024],
+            ))
+            .await;
+        assert!(large.answer().await.is_problem(413, "too_large"));
+        let mut noise = Noise(0x5eed);
+        for _ in 0..200 {
+            let mut client = Client::connect(&serving).await;
+            let _ = client.stream.write_all(&noise.request()).await;
+        }
+        assert_eq!(quick.get("/livez").await.status, 200);
+    });
+}
+
+/// ⚠ SPEC API-2: a client that keeps all of its turns busy keeps none of another's.
+#[test]
+fn a_client_with_all_turns_keeps_nobody_waiting() {
+    run(async {
+        let limits = Limits {
+            turns: 4,
+            turns_per_client: 2,
+            trusted_proxies: vec!["127.0.0.1".parse().unwrap()],
+            request: common::PATIENCE,
+            ..Limits::default()
+        };
+        let (_, serving) = serve(limits).await;
+        let ask = |path: &str, from: &str| {
+            format!("GET {path} HTTP/1.1\r\nHost: guardian\r\nX-Forwarded-For: {from}\r\n\r\n")
+        };
+        let mut flood = Vec::new();
+        for _ in 0..40 {
+            let mut client = Client::connect(&serving).await;
+            client.send(ask("/v1/slow/x", "192.0.2.1")).await;
+            flood.push(client);
+        }
+        while serving.in_flight() < 40 {
+            task::yield_now().await;
+        }
+        let mut other = Client::connect(&serving).await;
+        for _ in 0..10 {
+            other.send(ask("/v1/status", "192.0.2.2")).await;
+            assert_eq!(other.answer().await.status, 200);
+        }
+        // Its own further requests wait.
+        let mut own = Client::connect(&serving).await;
+        own.send(ask("/v1/status", "192.0.2.1")).await;
+        assert!(timeout(SOON, own.answer()).await.is_err());
+        drop(flood);
     });
 }

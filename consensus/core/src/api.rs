@@ -10,7 +10,7 @@ use crate::{
     hash::FederationId,
     hash::TxId,
     module::Reject,
-    Announcement, Audit, Certificate, Epoch, PeerId,
+    Announcement, Audit, Certificate, Digest, Epoch, PeerId,
 };
 
 /// Answer to `POST /v1/transactions` and `GET /v1/transactions/{txid}`.
@@ -145,6 +145,18 @@ pub struct AuditAnswer {
     pub modules: BTreeMap<String, Audit>,
     /// The guardians' signatures on the state, as far as they have come in.
     pub certificate: Option<Certificate>,
+}
+
+/// The data of an event `epoch` from `GET /v1/events`: an epoch was committed, and perhaps others before it that nobody was told
+/// of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochEvent {
+    /// The last epoch that this guardian has committed.
+    pub epoch: Epoch,
+    /// The state after it.
+    pub digest: Digest,
+    /// How many transactions were accepted.
+    pub transactions: usize,
 }
 
 /// Body of every error, `application/problem+json` (RFC 9457).

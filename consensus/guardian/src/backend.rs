@@ -11,7 +11,7 @@ use futures::{
     channel::oneshot,
     future::{select, Either},
 };
-use guildmint_api::{Backend, Check, Overview};
+use guildmint_api::{Backend, Check, EventHub, Overview};
 use guildmint_core::{
     api::{
         AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
@@ -48,6 +48,7 @@ pub(crate) struct Inner {
     /// How the outside world is seen, by module kind.
     pub(crate) sights: Vec<(&'static str, Arc<Sight>)>,
     pub(crate) facts: Facts,
+    pub(crate) events: EventHub,
 }
 
 impl Handle {
@@ -211,20 +212,13 @@ impl Backend for Handle {
         self.fresh_overview().await
     }
 
+    fn events(&self) -> &EventHub {
+        &self.0.events
+    }
+
     async fn metrics(&self) -> String {
-        let status = self.ask_status().await.ok();
-        let audit = match self.ask(Request::Audit).await {
-            Ok(Reply::Audit(audit)) => Some(audit),
-            _ => None,
-        };
-        let inner = &self.0;
-        let known = status.clone().ok_or_else(String::new);
-        for check in self.checks(&known) {
-            inner.metrics.check(&check.name, check.ok);
-        }
-        inner
-            .metrics
-            .text(status.as_ref(), audit.as_ref(), &inner.network)
+        let overview = self.fresh_overview().await;
+        self.0.metrics.text(&overview, &self.0.network)
     }
 }
 

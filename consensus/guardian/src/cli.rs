@@ -108,6 +108,9 @@ pub struct Options {
     /// true if /metrics needs no token.
     #[structopt(long, value_name = "bool")]
     pub open_metrics: Option<String>,
+    /// Addresses of your own proxies, which say in X-Forwarded-For for whom they ask, with commas between.
+    #[structopt(long, value_name = "addresses")]
+    pub trusted_proxies: Option<String>,
     /// sqlite, or postgres://user@host:5432/database; passwords are better in PGPASSWORD or .pgpass.
     #[structopt(long, value_name = "database")]
     pub database: Option<Hidden>,
@@ -154,6 +157,7 @@ impl Options {
             (Key::ADMIN_HOSTS, self.admin_hosts),
             (Key::OPEN_METRICS, self.open_metrics),
             (Key::UNFREEZE, self.unfreeze),
+            (Key::TRUSTED_PROXIES, self.trusted_proxies),
         ];
         let given = flags.into_iter();
         given

@@ -205,6 +205,10 @@ impl Sources {
             Key::LOG => file.log.clone(),
             Key::DATABASE => file.database.as_ref().map(|database| database.0.clone()),
             Key::ADMIN_HOSTS => file.admin_hosts.as_ref().map(|hosts| hosts.join(",")),
+            Key::TRUSTED_PROXIES => file
+                .trusted_proxies
+                .as_ref()
+                .map(|proxies| proxies.join(",")),
             Key::OPEN_METRICS => file.open_metrics.map(|open| open.to_string()),
             Key::UNFREEZE => file.unfreeze.map(|number| number.to_string()),
             _ => None,
@@ -279,7 +283,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    const KEYS: [Key; 13] = [
+    const KEYS: [Key; 14] = [
         Key::API_LISTEN,
         Key::ADMIN_LISTEN,
         Key::P2P_LISTEN,
@@ -293,6 +297,7 @@ impl Settings {
         Key::ADMIN_HOSTS,
         Key::OPEN_METRICS,
         Key::UNFREEZE,
+        Key::TRUSTED_PROXIES,
     ];
 
     /// Reads all settings.

@@ -106,6 +106,8 @@ pub struct LocalFile {
     pub open_metrics: Option<bool>,
     /// The number of the freeze of deposits after which to go on.
     pub unfreeze: Option<u32>,
+    /// Addresses of proxies that say in `X-Forwarded-For` for whom they ask.
+    pub trusted_proxies: Option<Vec<String>>,
 }
 
 /// Text that may hold a password, and does not show in `Debug`.

@@ -18,7 +18,7 @@ use futures::{
     future::{select, Either},
     FutureExt as _,
 };
-use guildmint_api::{serve_admin, serve_public, Access, Limits, ServeError, Serving};
+use guildmint_api::{serve_admin, serve_public, Access, EventHub, Limits, ServeError, Serving};
 use guildmint_core::{api::ConfigAnswer, module::Registry, DecodeError, Wire as _};
 use guildmint_engine::{
     node::{Event, StartError as NodeError},
@@ -148,7 +148,7 @@ impl Guardian {
         let (network, events) = Network::start(network_config(&config)).await?;
         let (inputs, queue) = bounded(MAX_INPUTS);
         let (stopping, stops) = bounded(1);
-        let metrics = Arc::new(Metrics::default());
+        let (metrics, hub) = (Arc::new(Metrics::default()), EventHub::default());
         let (worlds, sights) = start_worlds(&config, &inputs)?;
         let inner = Inner {
             inputs: inputs.clone(),
@@ -160,10 +160,12 @@ impl Guardian {
             metrics: Arc::clone(&metrics),
             sights,
             facts: Facts::new(&config),
+            events: hub.clone(),
         };
         let (api, admin) = serve(Handle(Arc::new(inner)), access, &config.settings).await?;
         let coin = coin(&config, &federation)?;
         let (running, shell) = Running::start(Parts {
+            hub,
             coin,
             identity: config.secrets.identity(),
             store,
@@ -255,6 +257,7 @@ async fn serve(
 ) -> Result<(Serving, Serving), ServeError> {
     let limits = Limits {
         stop: STOP_PATIENCE,
+        trusted_proxies: settings.admin.trusted_proxies.clone(),
         ..Limits::default()
     };
     let api = serve_public(handle.clone(), settings.api_listen, limits.clone()).await?;

@@ -9,13 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use guildmint_core::{
-    api::{AuditAnswer, StatusAnswer},
-    ledger::{Changes, Key, Scope, Space},
-    module::Fault,
-    PeerId,
-};
-use guildmint_engine::rows::Accepted;
+use guildmint_api::Overview;
+use guildmint_core::{ledger::Changes, module::Fault, PeerId};
 use guildmint_net_p2p::Network;
 use prometheus_client::{
     encoding::{text, EncodeLabelSet},
@@ -27,6 +22,8 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+
+use crate::store_worker::accepted;
 
 type Gauge64 = Gauge<f64, AtomicU64>;
 
@@ -62,7 +59,6 @@ pub(crate) struct Metrics {
     pool: Gauge,
     height: Gauge,
     behind: Gauge,
-    checks: Family<OfCheck, Gauge>,
     accepted: Counter,
     submissions: Family<OfAnswer, Counter>,
     faults: Family<OfGuardian, Counter>,
@@ -73,6 +69,16 @@ pub(crate) struct Metrics {
     unread: Counter,
     refused: Counter,
     requests: Family<OfRoute, Counter>,
+    ready: Gauge,
+    halted: Gauge,
+    checks: Family<OfCheck, Gauge>,
+    uptime: Gauge,
+    last_epoch_age: Gauge,
+    backup_age: Gauge,
+    database_bytes: Gauge,
+    tip: Gauge,
+    payouts: Gauge,
+    queued: Gauge,
     assets: Family<OfModule, Gauge>,
     liabilities: Family<OfModule, Gauge>,
     save_seconds: Histogram,
@@ -90,7 +96,6 @@ impl Default for Metrics {
             pool: Gauge::default(),
             height: Gauge::default(),
             behind: Gauge::default(),
-            checks: Family::default(),
             accepted: Counter::default(),
             submissions: Family::default(),
             faults: Family::default(),
@@ -101,6 +106,16 @@ impl Default for Metrics {
             unread: Counter::default(),
             refused: Counter::default(),
             requests: Family::default(),
+            ready: Gauge::default(),
+            halted: Gauge::default(),
+            checks: Family::default(),
+            uptime: Gauge::default(),
+            last_epoch_age: Gauge::default(),
+            backup_age: Gauge::default(),
+            database_bytes: Gauge::default(),
+            tip: Gauge::default(),
+            payouts: Gauge::default(),
+            queued: Gauge::default(),
             assets: Family::default(),
             liabilities: Family::default(),
             save_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 14)),
@@ -116,6 +131,7 @@ impl Default for Metrics {
 impl Metrics {
     fn register(&mut self) {
         self.register_state();
+        self.register_health();
         self.register_work();
     }
 
@@ -130,8 +146,6 @@ impl Metrics {
         let help =
             "Epochs that the others have committed and this guardian has not, while it catches up";
         r.register("epochs_behind", help, self.behind.clone());
-        let help = "Whether a check of /readyz is in order";
-        r.register("check_ok", help, self.checks.clone());
         let help = "What the federation owns, by module";
         r.register("assets_msat", help, self.assets.clone());
         let help = "What the federation owes, by module";
@@ -140,6 +154,30 @@ impl Metrics {
         r.register("peer_connected", help, self.connected.clone());
         let help = "Latest ping of a guardian";
         r.register("peer_round_trip_seconds", help, self.round_trip.clone());
+    }
+
+    fn register_health(&mut self) {
+        let r = &mut self.registry;
+        let help = "Whether clients can be served";
+        r.register("ready", help, self.ready.clone());
+        let help = "Whether the guardian has stopped for good";
+        r.register("halted", help, self.halted.clone());
+        let help = "Whether a check of /readyz is in order";
+        r.register("check_ok", help, self.checks.clone());
+        let help = "Seconds since the start";
+        r.register("uptime_seconds", help, self.uptime.clone());
+        let help = "Seconds since an epoch was committed; -1 if none was since the start";
+        r.register("last_epoch_age_seconds", help, self.last_epoch_age.clone());
+        let help = "Seconds since the last backup; -1 if none is known of";
+        r.register("backup_age_seconds", help, self.backup_age.clone());
+        let help = "Size of the database's file; 0 if it is none";
+        r.register("database_bytes", help, self.database_bytes.clone());
+        let help = "Height of the chain's tip as it is seen from here; 0 if it is not";
+        r.register("chain_tip_height", help, self.tip.clone());
+        let help = "Transactions of withdrawals that are not confirmed";
+        r.register("wallet_unconfirmed", help, self.payouts.clone());
+        let help = "Withdrawals that wait for a transaction";
+        r.register("wallet_queued", help, self.queued.clone());
     }
 
     fn register_work(&mut self) {
@@ -169,15 +207,7 @@ impl Metrics {
         self.requests.get_or_create(&OfRoute { route }).inc();
     }
 
-    /// A client's transaction was answered.
-    /// A check of `/readyz`.
-    pub(crate) fn check(&self, name: &str, ok: bool) {
-        let label = OfCheck {
-            check: name.to_owned(),
-        };
-        self.checks.get_or_create(&label).set(ok.into());
-    }
-
+    /// A submission was answered.
     pub(crate) fn submission(&self, answer: &'static str) {
         self.submissions.get_or_create(&OfAnswer { answer }).inc();
     }
@@ -211,11 +241,7 @@ impl Metrics {
 
     /// Changes are about to be saved: those of an epoch name the transactions that it accepted.
     pub(crate) fn will_save(&self, changes: &Changes) {
-        let prefix = Key::table::<Accepted>(Scope::engine(Space::Agreed));
-        let first = Key(prefix.to_vec());
-        let accepted = changes.range(first..);
-        let accepted = accepted.take_while(|(key, _)| key.0.starts_with(&prefix));
-        self.accepted.inc_by(accepted.count() as u64);
+        self.accepted.inc_by(accepted(changes) as u64);
     }
 
     /// Changes are durable.
@@ -238,33 +264,52 @@ impl Metrics {
         lock(&self.store_busy).map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// All of it as text, after asking around.
-    pub(crate) fn text(
-        &self,
-        status: Option<&StatusAnswer>,
-        audit: Option<&AuditAnswer>,
-        network: &Network,
-    ) -> String {
-        let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        if let Some(status) = status {
+    fn set_state(&self, overview: &Overview) {
+        if let Some(status) = &overview.status {
             let epochs = status.committed.map_or(0, |epoch| epoch.next().0);
-            self.epochs.set(gauge(epochs));
-            self.pool.set(gauge(status.pool as u64));
+            self.epochs.set(whole(epochs));
+            self.pool.set(whole(status.pool as u64));
             self.height.set(status.height.into());
             let behind = status.catching_up.map_or(0, |progress| progress.behind);
-            self.behind.set(gauge(behind));
+            self.behind.set(whole(behind));
+            self.halted.set(status.halted.is_some().into());
         }
-        for (module, audit) in audit.into_iter().flat_map(|audit| &audit.modules) {
+        self.ready.set(overview.ready.into());
+        for check in &overview.checks {
+            let check_label = OfCheck {
+                check: check.name.clone(),
+            };
+            self.checks.get_or_create(&check_label).set(check.ok.into());
+        }
+        let modules = overview.audit.iter().flat_map(|audit| &audit.modules);
+        for (module, audit) in modules {
             let label = OfModule {
                 module: module.clone(),
             };
-            self.assets
-                .get_or_create(&label)
-                .set(gauge(audit.assets_msat));
-            self.liabilities
-                .get_or_create(&label)
-                .set(gauge(audit.liabilities_msat));
+            let assets = self.assets.get_or_create_owned(&label);
+            assets.set(whole(audit.assets_msat));
+            let liabilities = self.liabilities.get_or_create_owned(&label);
+            liabilities.set(whole(audit.liabilities_msat));
         }
+        self.uptime.set(whole(overview.uptime_seconds));
+        let unknown = |seconds: Option<u64>| seconds.map_or(-1, whole);
+        self.last_epoch_age
+            .set(unknown(overview.last_epoch_seconds));
+        let backup = overview.backup.as_ref();
+        self.backup_age
+            .set(unknown(backup.map(|backup| backup.age_seconds)));
+        self.database_bytes
+            .set(whole(overview.database.bytes.unwrap_or(0)));
+        if let Some(wallet) = &overview.wallet {
+            self.tip.set(wallet.tip_height.unwrap_or(0).into());
+            self.payouts.set(whole(wallet.payouts.len() as u64));
+            self.queued.set(whole(wallet.queued as u64));
+        }
+    }
+
+    /// All of it as text, after asking around.
+    pub(crate) fn text(&self, overview: &Overview, network: &Network) -> String {
+        self.set_state(overview);
         for peer in network.peers() {
             let label = OfGuardian {
                 guardian: peer.peer.0,
@@ -297,24 +342,15 @@ impl Metrics {
     }
 }
 
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     // Each is changed by one assignment, whoever panicked.
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
-mod tests {
-    use guildmint_core::{Row as _, TxId};
-
-    use super::*;
-
-    #[test]
-    fn accepted_transactions_are_counted_among_all_changes() {
-        let metrics = Metrics::default();
-        let agreed = Scope::engine(Space::Agreed);
-        let accepted = |byte| (Accepted(TxId([byte; 32])).key(agreed), Some(vec![]));
-        let other = (Key(b"zz".to_vec()), None);
-        metrics.will_save(&[accepted(1), other, accepted(255)].into());
-        assert_eq!(metrics.accepted.get(), 2);
-    }
-}
+#[allow(clippy::unwrap_used)]
+mod tests;

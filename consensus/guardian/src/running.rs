@@ -6,6 +6,7 @@ use async_std::{
     channel::{bounded, unbounded, Receiver, Sender},
     task::{self, JoinHandle},
 };
+use guildmint_api::EventHub;
 use guildmint_core::{ledger::Memory, IdentityKey, PeerId};
 use guildmint_engine::{Coin, Federation, Node};
 use guildmint_net_p2p::{Channel, Network};
@@ -35,6 +36,8 @@ pub(crate) struct Parts {
     pub(crate) configured: BTreeMap<PeerId, Vec<String>>,
     pub(crate) worlds: Worlds,
     pub(crate) metrics: Arc<Metrics>,
+    /// Who is told of committed epochs.
+    pub(crate) hub: EventHub,
     /// Both ends of the queue of what comes into the loop.
     pub(crate) inputs: (Sender<Input>, Receiver<Input>),
 }
@@ -71,6 +74,7 @@ impl Running {
             store_jobs,
             inputs.clone(),
             Arc::clone(&metrics),
+            parts.hub,
         );
         let hands = Hands {
             store: jobs,

@@ -7,13 +7,16 @@ use std::{
 };
 
 use async_std::channel::{Receiver, Sender};
+use guildmint_api::EventHub;
 use guildmint_core::{
+    api::EpochEvent,
+    encoding,
     ledger::{Changes, Key, Scope, Space},
-    Row as _,
+    EpochResult, Row as _,
 };
 use guildmint_engine::{
     node::{Event, Ticket},
-    rows::Head,
+    rows::{Accepted, Head},
 };
 use guildmint_store::{Read, Store, StoreError};
 
@@ -31,11 +34,12 @@ pub(crate) async fn work(
     jobs: Receiver<StoreJob>,
     inputs: Sender<Input>,
     metrics: Arc<Metrics>,
+    events: EventHub,
 ) {
     while let Ok(job) = jobs.recv().await {
         metrics.store_begins();
         let began = Instant::now();
-        let commits = matches!(&job, StoreJob::Save(_, changes) if changes.contains_key(&head()));
+        let epoch = committed(&job);
         let done = carry_out(&*store, job).await;
         metrics.store_ended();
         let input = match done {
@@ -43,8 +47,9 @@ pub(crate) async fn work(
                 if matches!(event, Event::Saved { .. }) {
                     metrics.saved(began.elapsed());
                 }
-                if commits {
+                if let Some(epoch) = epoch {
                     metrics.committed();
+                    events.publish(&epoch);
                 }
                 Input::Event(event)
             }
@@ -65,9 +70,27 @@ pub(crate) async fn work(
 /// Beyond this the operator is told.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// The row that every epoch changes.
-fn head() -> Key {
-    Head.key(Scope::engine(Space::Local))
+/// The epoch that a save commits, if it does.
+fn committed(job: &StoreJob) -> Option<EpochEvent> {
+    let StoreJob::Save(_, changes) = job else {
+        return None;
+    };
+    let head = changes.get(&Head.key(Scope::engine(Space::Local)))?;
+    let result: EpochResult = encoding::read(head.as_deref()?).ok()?;
+    Some(EpochEvent {
+        epoch: result.epoch,
+        digest: result.digest,
+        transactions: accepted(changes),
+    })
+}
+
+/// How many transactions are accepted by changes.
+pub(crate) fn accepted(changes: &Changes) -> usize {
+    let prefix = Key::table::<Accepted>(Scope::engine(Space::Agreed));
+    let accepted = changes.range(Key(prefix.to_vec())..);
+    accepted
+        .take_while(|(key, _)| key.0.starts_with(&prefix))
+        .count()
 }
 
 async fn carry_out(store: &dyn Store, job: StoreJob) -> Result<Event, StoreError> {
@@ -110,7 +133,14 @@ mod tests {
             jobs.try_send(load()).ok().unwrap();
             drop(jobs);
             let metrics = Arc::new(Metrics::default());
-            work(Arc::new(MemoryStore::default()), queue, inputs, metrics).await;
+            work(
+                Arc::new(MemoryStore::default()),
+                queue,
+                inputs,
+                metrics,
+                EventHub::default(),
+            )
+            .await;
             let mut seen = Vec::new();
             while let Ok(Input::Event(event)) = outputs.recv().await {
                 seen.push(match event {
@@ -134,7 +164,14 @@ mod tests {
                 let save = StoreJob::Save(Ticket(ticket), Changes::from([(key(), None)]));
                 jobs.try_send(save).ok().unwrap();
             }
-            work(store, queue, inputs, Arc::new(Metrics::default())).await;
+            work(
+                store,
+                queue,
+                inputs,
+                Arc::new(Metrics::default()),
+                EventHub::default(),
+            )
+            .await;
             assert!(matches!(outputs.recv().await, Ok(Input::StoreFailed(_))));
             assert!(outputs.recv().await.is_err());
         });

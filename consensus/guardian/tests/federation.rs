@@ -6,7 +6,13 @@ mod common;
 #[path = "../../store/tests/common/mod.rs"]
 mod database;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpStream,
+    path::Path,
+    time::Duration,
+};
 
 use async_std::task::block_on;
 use common::{
@@ -59,6 +65,20 @@ fn operators(guardian: &Guardian, data_dir: &Path, path: &str) -> Vec<u8> {
     let response = request.with_timeout(SECONDS).send().unwrap();
     assert_eq!(response.status_code, 200, "{:?}", response.as_str());
     response.into_bytes()
+}
+
+/// The lines of a guardian's events, after it has said how it is.
+fn listen(guardian: &Guardian) -> impl Iterator<Item = std::io::Result<String>> {
+    let mut stream = TcpStream::connect(guardian.api()).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(SECONDS)))
+        .unwrap();
+    stream
+        .write_all(b"GET /v1/events HTTP/1.1\r\nHost: guardian\r\n\r\n")
+        .unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    assert!(lines.by_ref().any(|line| line.unwrap() == "event: status"));
+    lines
 }
 
 fn submit(guardian: &Guardian, transaction: &Transaction) -> TransactionAnswer {
@@ -152,7 +172,13 @@ fn a_transaction_becomes_a_note_and_all_agree_also_after_a_restart() {
     block_on(third.stop()).unwrap();
     guardians.push(start(&dealt, 3).unwrap());
     let (request, transaction) = wallet.transaction(1);
+    let mut events = listen(&guardians[3]);
     let answer = submit(&guardians[3], &transaction);
+    let mut told = events
+        .by_ref()
+        .map(Result::unwrap)
+        .filter(|line| line.starts_with("data: {\"epoch\":"));
+    assert!(told.any(|line| line.ends_with("\"transactions\":1}")));
     wallet.combine(&request, outcomes(&guardians, &answer));
 
     let audits = guardians

@@ -4,9 +4,13 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead, BufReader, Read as _, Write as _},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
 use bitcoin::Network;
@@ -59,9 +63,16 @@ fn error(output: &Output) -> (Option<i32>, String) {
 
 /// A guardian that is running, and where its operator reaches it. Nobody reads its logs any more.
 fn run(folder: &Path) -> (Child, String) {
+    let (child, fields) = run_with(folder, &[]);
+    (child, fields["admin"].as_str().unwrap().to_owned())
+}
+
+/// One with more options, and what it says about itself.
+fn run_with(folder: &Path, options: &[&str]) -> (Child, Json) {
     let mut child = program(&folder.join("guardian-0"))
         .args(["run", "--log-format", "json", "--password-file"])
         .arg(folder.join("password"))
+        .args(options)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -69,7 +80,7 @@ fn run(folder: &Path) -> (Child, String) {
     for line in lines {
         let line: Json = serde_json::from_str(&line.unwrap()).unwrap();
         if line["fields"]["message"] == "running" {
-            return (child, line["fields"]["admin"].as_str().unwrap().to_owned());
+            return (child, line["fields"].clone());
         }
     }
     panic!("it did not start: {:?}", child.wait());
@@ -167,6 +178,101 @@ fn the_operator_sets_a_password_and_takes_it_away() {
         code == Some(1) && message.contains("8 at least") && !message.contains("short"),
         "{message}"
     );
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Asks on a connection of its own, as a proxy would for this client; how long each answer took, and its status.
+fn ask_for(api: &str, client: &str, path: &str, requests: usize) -> Vec<(Duration, String)> {
+    let mut stream = TcpStream::connect(api).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: guardian\r\nX-Forwarded-For: {client}\r\n\r\n");
+    let mut answers = Vec::new();
+    for _ in 0..requests {
+        let begun = Instant::now();
+        if stream.write_all(request.as_bytes()).is_err() {
+            break;
+        }
+        let Some((status, length)) = head(&mut reader) else {
+            break;
+        };
+        reader.read_exact(&mut vec![0; length]).unwrap();
+        answers.push((begun.elapsed(), status));
+    }
+    answers
+}
+
+/// The status of an answer, and the length of its body.
+fn head(reader: &mut impl BufRead) -> Option<(String, usize)> {
+    let mut lines = reader
+        .lines()
+        .map_while(Result::ok)
+        .take_while(|line| !line.is_empty());
+    let status = lines.next()?.split(' ').nth(1)?.to_owned();
+    let lengths = lines.filter_map(|line| {
+        line.to_lowercase()
+            .strip_prefix("content-length: ")?
+            .parse()
+            .ok()
+    });
+    Some((status, lengths.last()?))
+}
+
+/// Median and longest.
+fn summary(answers: &[(Duration, String)]) -> (Duration, Duration) {
+    let mut times: Vec<_> = answers.iter().map(|(took, _)| *took).collect();
+    times.sort();
+    (times[times.len() / 2], times[times.len() - 1])
+}
+
+/// ⚠ SPEC API-2, scenario 34: with a real process. The figures are printed; what they may be at most is checked in simulated time.
+#[test]
+fn a_flood_keeps_no_client_out() {
+    let folder = dealt();
+    let (mut child, fields) = run_with(folder.path(), &["--trusted-proxies", "127.0.0.1"]);
+    let api = fields["api"].as_str().unwrap().to_owned();
+    let calm = ask_for(&api, "198.51.100.1", "/v1/status", 100);
+    let stop = AtomicBool::new(false);
+    let (busy, flood) = thread::scope(|scope| {
+        let floods: Vec<_> = (0..32)
+            .map(|number| {
+                let (api, stop) = (&api, &stop);
+                scope.spawn(move || {
+                    let mut answers = Vec::new();
+                    while !stop.load(Ordering::Relaxed) {
+                        answers.extend(ask_for(
+                            api,
+                            &format!("203.0.113.{}", number % 4),
+                            "/v1/audit",
+                            1_000,
+                        ));
+                    }
+                    answers
+                })
+            })
+            .collect();
+        let busy = ask_for(&api, "198.51.100.2", "/v1/status", 100);
+        stop.store(true, Ordering::Relaxed);
+        let flood: Vec<_> = floods
+            .into_iter()
+            .flat_map(|flood| flood.join().unwrap())
+            .collect();
+        (busy, flood)
+    });
+    let served = flood.iter().filter(|(_, status)| status == "200").count();
+    let refused = flood.len() - served;
+    println!(
+        "calm {:?}, in the flood {:?} (median, longest); flood: {served} served, {refused} refused",
+        summary(&calm),
+        summary(&busy)
+    );
+    assert_eq!((calm.len(), busy.len()), (100, 100));
+    assert!(
+        calm.iter().chain(&busy).all(|(_, status)| status == "200"),
+        "{busy:?}"
+    );
+    assert!(served > 0 && refused > 0, "{served} {refused}");
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -1,7 +1,10 @@
 //! A guardian that answers by script, and a client that says exactly what it is told to.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(dead_code, reason = "not every test uses all of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod browser;
 pub mod overview;
+pub mod schema;
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +24,7 @@ use async_std::{
 };
 use async_trait::async_trait;
 use guildmint_api::{
-    serve_admin, serve_public, Access, Backend, Check, Limits, Overview, Serving, Token,
+    serve_admin, serve_public, Access, Backend, Check, EventHub, Limits, Overview, Serving, Token,
 };
 use guildmint_core::{
     api::{
@@ -48,6 +51,8 @@ pub struct Scripted {
     pub news: (Sender<()>, Receiver<()>),
     /// What federation and guardians call themselves.
     pub name: Arc<Mutex<String>>,
+    /// Whom events are told.
+    pub events: EventHub,
 }
 
 impl Default for Scripted {
@@ -59,6 +64,7 @@ impl Default for Scripted {
             waits: unbounded(),
             news: unbounded(),
             name: Arc::new(Mutex::new("guild".into())),
+            events: EventHub::default(),
         }
     }
 }
@@ -154,6 +160,10 @@ impl Backend for Scripted {
 
     async fn overview(&self) -> Arc<Overview> {
         Arc::new(overview::overview(&self.name.lock().unwrap()))
+    }
+
+    fn events(&self) -> &EventHub {
+        &self.events
     }
 
     async fn metrics(&self) -> String {
@@ -315,6 +325,21 @@ impl Client {
     /// Whether the server closes the connection without saying more.
     pub async fn is_closed(&mut self) -> bool {
         self.unread.is_empty() && self.fill().await == 0
+    }
+
+    /// Whether this is in what was read and not taken yet.
+    pub fn has_unread(&self, part: &str) -> bool {
+        String::from_utf8_lossy(&self.unread).contains(part)
+    }
+
+    /// Takes what was read.
+    pub fn forget(&mut self) {
+        self.unread.clear();
+    }
+
+    /// Reads what has come; 0 at the end.
+    pub async fn read_more(&mut self) -> usize {
+        self.fill().await
     }
 
     async fn fill(&mut self) -> usize {

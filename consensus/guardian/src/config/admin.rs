@@ -1,5 +1,7 @@
 //! Settings of the listeners, besides where they are.
 
+use std::net::IpAddr;
+
 use super::{parse::list, ConfigError, Key, Sources};
 
 impl Key {
@@ -15,15 +17,23 @@ impl Key {
         default: Some("false"),
         expected: "true or false: whether /metrics needs no token",
     };
+    /// Proxies that say for whom they ask.
+    pub const TRUSTED_PROXIES: Self = Self {
+        name: "trusted_proxies",
+        default: None,
+        expected: "addresses of your own proxies, such as 127.0.0.1, which write X-Forwarded-For; several with commas between",
+    };
 }
 
-/// Who may see what is the operator's.
+/// Who is let in, to what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AdminSettings {
     /// Names under which the operator's pages may be asked for, besides `localhost` and IP addresses.
     pub hosts: Vec<String>,
     /// Whether `/metrics` needs no token.
     pub open_metrics: bool,
+    /// Proxies that are believed when they say for whom they ask, on both listeners.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 impl AdminSettings {
@@ -32,8 +42,18 @@ impl AdminSettings {
             None => Vec::new(),
             Some(_) => sources.get(Key::ADMIN_HOSTS, |hosts| list(hosts, is_host_name))?,
         };
+        let trusted_proxies = match sources.text(Key::TRUSTED_PROXIES) {
+            None => Vec::new(),
+            Some(_) => sources.get(Key::TRUSTED_PROXIES, |addresses| {
+                addresses
+                    .split(',')
+                    .map(|address| address.trim().parse().ok())
+                    .collect()
+            })?,
+        };
         Ok(Self {
             hosts,
+            trusted_proxies,
             open_metrics: sources.get(Key::OPEN_METRICS, |open| open.parse().ok())?,
         })
     }

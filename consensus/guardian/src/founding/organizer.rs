@@ -11,7 +11,7 @@ use async_std::{
     task::{self, JoinHandle},
 };
 use futures::channel::oneshot;
-use guildmint_api::{SetupStatus, SetupStep};
+use guildmint_api::{EventHub, SetupStatus, SetupStep};
 use guildmint_core::{
     api::Problem, founding::Founders, ledger::Key, ledger::Memory, module::Registry, FederationId,
     ModuleId, PeerId,
@@ -318,6 +318,7 @@ impl Organizer {
             configured: BTreeMap::new(),
             worlds,
             metrics: Arc::new(Metrics::default()),
+            hub: EventHub::default(),
             inputs,
         });
         let (running, its_loop) = running.map_err(Box::new)?;
