@@ -83,6 +83,16 @@ impl Town {
         }
     }
 
+    /// A user's folder with nothing in it yet.
+    pub fn newcomer(&self, name: &str) -> Wallet {
+        let folder = self._folder.path();
+        Wallet::new(&self.programs.wallet, folder, name, &Stop::default()).unwrap()
+    }
+
+    pub fn invite(&self) -> String {
+        self.network.state().unwrap().federation.unwrap().invite
+    }
+
     pub fn directory(&self) -> &Path {
         self.network.directory()
     }
