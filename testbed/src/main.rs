@@ -22,7 +22,7 @@ use guildmint_testbed::{
     command::run_shown,
     control::{control, Order},
     logs::tail,
-    network::{self, Network, Options, Tools},
+    network::{self, Keys, Network, Options, Tools},
     postgres::Databases,
     process::Lifetime,
     programs::{cargo, workspace, Build},
@@ -170,6 +170,7 @@ impl Testbed {
             directory: directory.clone(),
             guardians,
             databases: Databases::Sqlite,
+            keys: Keys::Founded,
             lifetime,
         };
         let network = Network::up(options, &self.cache, &tools, &self.stop);
@@ -348,6 +349,7 @@ impl Testbed {
             directory: folder.path().join("net"),
             guardians: 4,
             databases,
+            keys: Keys::Dealt,
             lifetime: Lifetime::Tethered,
         };
         let network = Network::up(options, &self.cache, &tools, &self.stop)?;

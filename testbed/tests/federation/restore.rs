@@ -18,7 +18,7 @@ pub fn a_wallet_comes_back_from_its_words_alone(town: &Town) {
     town.send(500);
     town.order("guardian-3", Order::Kill);
 
-    let again = town.newcomer("again");
+    let again = town.stranger("again");
     let words = town.alice.data_dir().join("wallet.seed");
     let (words, invite) = (words.to_str().unwrap(), town.invite());
     // Debug builds derive slowly, and the machine may be busy.
