@@ -470,6 +470,18 @@ pub fn read_passphrase(sources: &Sources) -> Result<Zeroizing<String>, ConfigErr
     text.map_err(|problem| ConfigError::Passphrase { place, problem })
 }
 
+/// The passphrase in a file.
+///
+/// # Errors
+/// If there is none.
+pub fn read_passphrase_file(path: &Path) -> Result<Zeroizing<String>, ConfigError> {
+    let text = std::fs::File::open(path).and_then(first_line);
+    text.map_err(|problem| ConfigError::Passphrase {
+        place: path.display().to_string(),
+        problem,
+    })
+}
+
 fn first_line(from: impl io::Read) -> io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
     from.take(MAX_PASSPHRASE_BYTES).read_to_string(&mut text)?;

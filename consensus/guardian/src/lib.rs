@@ -20,6 +20,8 @@ mod metrics;
 #[cfg(feature = "daemon")]
 mod readable;
 #[cfg(feature = "daemon")]
+pub mod recover;
+#[cfg(feature = "daemon")]
 mod shell;
 #[cfg(feature = "daemon")]
 mod signals;

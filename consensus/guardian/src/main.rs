@@ -6,10 +6,12 @@ use std::{
 };
 
 use guildmintd::{
-    cli::{Command, ConfigCommand, Options},
+    cli::{Command, ConfigCommand, Options, RecoverWallet},
     config::{read_passphrase, Config, ConfigError, LogFormat, Settings},
     files::Hidden,
-    modules, run, Database,
+    modules,
+    recover::{recover_wallet, RecoverError},
+    run, Database,
 };
 use serde_json::{json, Value as Json};
 use structopt::{
@@ -37,14 +39,28 @@ fn main() -> ExitCode {
             println!("{status:#}");
             ready
         }),
+        Command::RecoverWallet(command) => recover(command),
     };
     match done {
         Ok(ready) => ExitCode::from(u8::from(!ready)),
-        Err(error) => match error.downcast_ref::<ConfigError>() {
+        Err(error) => match config_error(&error) {
             Some(config) => fail("configuration", &config.to_string(), config.exit_code()),
             None => fail("failed", &format!("{error:#}"), 1),
         },
     }
+}
+
+fn config_error(error: &anyhow::Error) -> Option<&ConfigError> {
+    match error.downcast_ref() {
+        Some(RecoverError::Config(config)) => Some(config),
+        _ => error.downcast_ref(),
+    }
+}
+
+fn recover(command: RecoverWallet) -> anyhow::Result<bool> {
+    let done = async_std::task::block_on(recover_wallet(command))?;
+    println!("{done:#}");
+    Ok(true)
 }
 
 fn start(options: Options) -> anyhow::Result<bool> {
