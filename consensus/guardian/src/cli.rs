@@ -34,6 +34,29 @@ pub enum Command {
     Setup(SetupCommand),
     /// Says who may use the operator's pages.
     Admin(AdminCommand),
+    /// Writes descriptors of the federation's coins, with private keys, for another wallet to import. No federation need run.
+    ///
+    /// With the secrets of n − f guardians the coins can be spent, with fewer they can be signed for in part. The file is what
+    /// bitcoind's importdescriptors takes. Whoever reads it has these guardians' keys to the coins in it.
+    RecoverWallet(RecoverWallet),
+}
+
+/// Where a federation's secrets and coins are.
+#[derive(Debug, StructOpt)]
+pub struct RecoverWallet {
+    /// A guardian's data directory, with consensus.toml and secrets; once for each guardian.
+    #[structopt(long, value_name = "directory", required = true, number_of_values = 1)]
+    pub data_dir: Vec<PathBuf>,
+    /// The file with the passphrase of its secrets; in the same order.
+    #[structopt(long, value_name = "file", required = true, number_of_values = 1)]
+    pub password_file: Vec<PathBuf>,
+    /// A guardian's answer to /v1/wallet/recoverable, in a file; several if it has pages. Without it, the database of the
+    /// first guardian is read, which must not be running.
+    #[structopt(long, value_name = "file", number_of_values = 1)]
+    pub coins: Vec<PathBuf>,
+    /// The file to write, which must not exist. Only you can read it.
+    #[structopt(long, value_name = "file")]
+    pub output: PathBuf,
 }
 
 /// What to do with the password of the operator's pages.

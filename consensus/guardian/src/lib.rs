@@ -28,6 +28,8 @@ mod place;
 #[cfg(feature = "daemon")]
 mod readable;
 #[cfg(feature = "daemon")]
+pub mod recover;
+#[cfg(feature = "daemon")]
 mod running;
 #[cfg(feature = "daemon")]
 mod shell;

@@ -14,11 +14,13 @@ use guildmint_api::Token;
 
 use guildmintd::{
     admin,
-    cli::{AdminCommand, Command, ConfigCommand, Options, SetupCommand},
+    cli::{AdminCommand, Command, ConfigCommand, Options, RecoverWallet, SetupCommand},
     config::{first_line, read_passphrase, Config, ConfigError, LogFormat, Settings},
     files::Hidden,
     founding::{self, Founded, Founding},
-    modules, run,
+    modules,
+    recover::{recover_wallet, RecoverError},
+    run,
     secrets::Cost,
     Database,
 };
@@ -52,14 +54,28 @@ fn main() -> ExitCode {
         Command::Status(options) => status(options),
         Command::Setup(command) => setup(command),
         Command::Admin(command) => set_admin(command),
+        Command::RecoverWallet(command) => recover(command),
     };
     match done {
         Ok(ready) => ExitCode::from(u8::from(!ready)),
-        Err(error) => match error.downcast_ref::<ConfigError>() {
+        Err(error) => match config_error(&error) {
             Some(config) => fail("configuration", &config.to_string(), config.exit_code()),
             None => fail("failed", &format!("{error:#}"), 1),
         },
     }
+}
+
+fn config_error(error: &anyhow::Error) -> Option<&ConfigError> {
+    match error.downcast_ref() {
+        Some(RecoverError::Config(config)) => Some(config),
+        _ => error.downcast_ref(),
+    }
+}
+
+fn recover(command: RecoverWallet) -> anyhow::Result<bool> {
+    let done = async_std::task::block_on(recover_wallet(command))?;
+    println!("{done:#}");
+    Ok(true)
 }
 
 fn start(options: Options) -> anyhow::Result<bool> {
