@@ -122,7 +122,9 @@ impl<'a> Killer<'a> {
         self.servers += 1;
         let process = State::load(self.directory)?.running(&spec.name);
         control(self.directory, &spec.name, Order::Kill, self.stop)?;
-        process.map(|process| bury(process.pid));
+        if let Some(process) = process {
+            bury(process.pid);
+        }
         let outage_ms = self.dice.below(OUTAGE_MS);
         self.pause(outage_ms)?;
         // Its workers notice a moment later that it is gone; until then it does not start again.
