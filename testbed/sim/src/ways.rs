@@ -198,7 +198,7 @@ impl Ways {
 
     /// Which of its two faces it shows to a guardian.
     fn face(&self, to: PeerId) -> bool {
-        self.is_two_faced && to.0 % 2 == 0
+        self.is_two_faced && to.0.is_multiple_of(2)
     }
 
     fn contribution(
