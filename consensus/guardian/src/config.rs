@@ -8,8 +8,7 @@ pub use passphrase::{first_line, read_passphrase, read_passphrase_file};
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    io,
+    fmt, io,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -17,7 +16,6 @@ use std::{
 use guildmint_core::{GenesisConfig, PeerId};
 use serde_json::{json, Value as Json};
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 use crate::{
     database::Database,

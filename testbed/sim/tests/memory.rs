@@ -251,7 +251,9 @@ fn who_catches_up_answers_nothing_from_the_past() {
 #[test]
 fn a_guardian_that_has_caught_up_serves_clients_though_it_still_keeps_silent() {
     // Whether it learns of the open epoch before it has caught up is chance.
-    let silent = (0..40).filter(|seed| keeps_silent_and_serves(*seed)).count();
+    let silent = (0..40)
+        .filter(|seed| keeps_silent_and_serves(*seed))
+        .count();
     assert!(silent > 0, "it never kept silent");
 }
 
