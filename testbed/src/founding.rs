@@ -128,7 +128,7 @@ impl Operator<'_> {
         let words = [
             "--name",
             &guardian.spec.name,
-            "--p2p",
+            "--p2p-address",
             &guardian.p2p_address,
             "--api-url",
             &guardian.api_url,

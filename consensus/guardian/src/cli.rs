@@ -89,7 +89,8 @@ pub enum ConfigCommand {
     },
 }
 
-/// Options that all commands share.
+// Options that all commands share. (A doc comment would become the help of every command that has them.)
+#[allow(missing_docs)]
 #[derive(Debug, Clone, Default, StructOpt)]
 pub struct Options {
     /// The directory with consensus.toml, local.toml and secrets.
@@ -186,5 +187,17 @@ impl Options {
         given
             .filter_map(|(key, value)| Some((key.name, value?)))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It panics if two options have one name.
+    #[test]
+    fn no_option_is_there_twice() {
+        let help = Command::clap();
+        assert_eq!(help.get_name(), "guildmintd");
     }
 }

@@ -3,7 +3,10 @@
 use std::io::{self, IsTerminal as _, Read as _};
 
 use anyhow::Context as _;
-use guildmintd::cli::{Options, SetupCommand};
+use guildmintd::{
+    cli::{Options, SetupCommand},
+    config::Settings,
+};
 use serde_json::{json, Value as Json};
 
 /// Bytes of setup codes that are read from standard input.
@@ -23,13 +26,12 @@ pub(crate) fn question(command: SetupCommand) -> anyhow::Result<(Options, Questi
         body: Some(body),
     };
     Ok(match command {
-        SetupCommand::Code {
-            name,
-            p2p,
-            api_url,
-            options,
-        } => {
-            let body = json!({ "name": name, "p2p": p2p, "api": api_url });
+        SetupCommand::Code { name, options } => {
+            let (_, sources) = options.clone().sources()?;
+            let settings = Settings::resolve(&sources)?;
+            let p2p = settings.p2p_address.context("say where other guardians reach this one: --p2p-address /dns4/guardian.example/tcp/8173, or p2p_address in local.toml")?;
+            let api = settings.api_url.context("say where clients reach this guardian: --api-url https://guardian.example, or api_url in local.toml")?;
+            let body = json!({ "name": name, "p2p": p2p, "api": api });
             (options, step("/v1/setup/code", body))
         }
         SetupCommand::Join { codes, options } => {
