@@ -3,7 +3,10 @@
 use std::io::{self, IsTerminal as _, Read as _};
 
 use anyhow::Context as _;
-use guildmintd::cli::{Options, SetupCommand};
+use guildmintd::{
+    cli::{Options, SetupCommand},
+    config::Key,
+};
 use serde_json::{json, Value as Json};
 
 /// Bytes of setup codes that are read from standard input.
@@ -23,12 +26,9 @@ pub(crate) fn question(command: SetupCommand) -> anyhow::Result<(Options, Questi
         body: Some(body),
     };
     Ok(match command {
-        SetupCommand::Code {
-            name,
-            p2p,
-            api_url,
-            options,
-        } => {
+        SetupCommand::Code { name, p2p, options } => {
+            let (_, sources) = options.clone().sources()?;
+            let api_url = sources.get(Key::API_URL, |url| Some(url.to_owned()))?;
             let body = json!({ "name": name, "p2p": p2p, "api": api_url });
             (options, step("/v1/setup/code", body))
         }

@@ -9,7 +9,8 @@ use super::Options;
 /// Steps by which a federation is founded. The guardian must run: `guildmintd run` in the same data directory.
 #[derive(Debug, StructOpt)]
 pub enum SetupCommand {
-    /// Makes this guardian's setup code, and prints it. Give it to all other operators.
+    /// Makes this guardian's setup code, and prints it. Give it to all other operators. --api-url must be given as well: where clients
+    /// will reach it, such as https://guardian.example.
     Code {
         /// What this guardian calls itself.
         #[structopt(long)]
@@ -22,9 +23,6 @@ pub enum SetupCommand {
             number_of_values = 1
         )]
         p2p: Vec<String>,
-        /// Where clients will reach it, such as https://guardian.example.
-        #[structopt(long, value_name = "url")]
-        api_url: String,
         #[allow(missing_docs)]
         #[structopt(flatten)]
         options: Options,
