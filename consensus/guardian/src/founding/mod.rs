@@ -136,7 +136,17 @@ fn system_rng() -> Result<ChaCha20Rng, FoundError> {
 /// Whether a data directory belongs to no federation yet, or has not quite finished founding one.
 #[must_use]
 pub fn is_due(data_dir: &Path) -> bool {
-    !data_dir.join(CONSENSUS_FILE).exists() || Folder::of(data_dir).exists()
+    !data_dir.join(CONSENSUS_FILE).exists() || is_under_way(data_dir)
+}
+
+/// Whether a guardian has begun to found a federation in a data directory, and has not quite finished.
+pub(crate) fn is_under_way(data_dir: &Path) -> bool {
+    Folder::of(data_dir).exists()
+}
+
+/// Where it keeps what it needs for that.
+pub(crate) fn folder(data_dir: &Path) -> PathBuf {
+    Folder::of(data_dir).path().to_owned()
 }
 
 /// Founds a federation, or goes on with it: serves the operator's listener until there is one, or SIGTERM or SIGINT.
