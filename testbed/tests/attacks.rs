@@ -11,9 +11,10 @@ use std::{
     io::Write as _,
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
+    process::Command,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use guildmint_testbed::{
@@ -110,6 +111,46 @@ fn a_deleted_database_and_an_old_copy_of_one_are_made_good_by_the_others() {
             let blamed = faults(&guardians[other], forgetful);
             assert_eq!(blamed, 0, "guardian {forgetful} contradicted itself");
         }
+    }
+}
+
+/// Scenario 30, SPEC SET-6.
+#[test]
+fn a_guardian_whose_machine_is_lost_comes_back_from_its_backup() {
+    let town = Town::found();
+    town.deposit(200_000);
+    let guardians = town.guardians();
+    let lost = &guardians[2];
+    let (file, password) = (
+        town.directory().join("guardian-2.backup"),
+        town.directory().join("password"),
+    );
+    let backup = |step: &str, option: &str| {
+        let mut command = Command::new(&lost.spec.program);
+        command.args(["backup", step, option]).arg(&file);
+        command.arg("--data-dir").arg(&lost.data_dir);
+        let output = command.arg("--password-file").arg(&password).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{step}: {output:?}");
+    };
+    backup("create", "--to");
+    town.hand_over(1_000);
+
+    town.order("guardian-2", Order::Kill);
+    fs::remove_dir_all(&lost.data_dir).unwrap();
+    town.hand_over(1_000);
+    let begun = Instant::now();
+    backup("restore", "--from");
+    let restored = begun.elapsed();
+    town.order("guardian-2", Order::Start);
+    println!(
+        "restored in {restored:?}, serves clients after {:?}",
+        begun.elapsed()
+    );
+    is_needed(&town, "guardian-3");
+    for other in [0, 1, 3] {
+        let blamed = faults(&guardians[other], 2);
+        assert_eq!(blamed, 0, "the guardian contradicted itself");
     }
 }
 

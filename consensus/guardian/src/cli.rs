@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backup;
 mod setup;
 
 use std::{collections::BTreeMap, env, path::PathBuf};
@@ -11,6 +12,7 @@ use crate::{
     files::Hidden,
 };
 
+pub use backup::{data_dir, BackupCommand, Passphrase};
 pub use setup::SetupCommand;
 
 /// A guardian of a Guildmint federation.
@@ -30,6 +32,8 @@ pub enum Command {
     Healthcheck(Options),
     /// Shows all that the operator's page shows of a guardian that runs, as JSON.
     Status(Options),
+    /// Keeps all that a guardian must not lose in one file, and makes a guardian of such a file.
+    Backup(BackupCommand),
     /// Founds a federation, together with other guardians.
     Setup(SetupCommand),
     /// Says who may use the operator's pages.
@@ -149,13 +153,8 @@ impl Options {
     /// # Errors
     /// If the data directory is not named, or its `local.toml` is wrong.
     pub fn sources(self) -> Result<(PathBuf, Sources), ConfigError> {
-        let environment = env::vars_os().filter_map(|(name, value)| {
-            let name = name.into_string().ok()?;
-            name.starts_with(ENVIRONMENT_PREFIX)
-                .then(|| (name, value.to_string_lossy().into_owned()))
-        });
         let mut sources = Sources {
-            environment: environment.collect(),
+            environment: environment(),
             flags: self.flags(),
             ..Sources::default()
         };
@@ -188,6 +187,16 @@ impl Options {
             .filter_map(|(key, value)| Some((key.name, value?)))
             .collect()
     }
+}
+
+/// The variables that are meant for guardians.
+fn environment() -> BTreeMap<String, String> {
+    let variables = env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        name.starts_with(ENVIRONMENT_PREFIX)
+            .then(|| (name, value.to_string_lossy().into_owned()))
+    });
+    variables.collect()
 }
 
 #[cfg(test)]

@@ -443,10 +443,9 @@ impl Config {
         let path = data_dir.join(SECRETS_FILE);
         let secrets = secrets::open(&read_text(&path)?, federation.federation, passphrase)
             .map_err(|problem| ConfigError::Secrets { path, problem })?;
-        let identity = secrets.identity().public();
-        let mut keys = (0..).map(PeerId).zip(&genesis.guardians);
-        let mine = keys.find(|(_, keys)| keys.identity == identity);
-        let (me, _) = mine.ok_or(ConfigError::NotAGuardian)?;
+        let me = secrets
+            .guardian(&genesis)
+            .ok_or(ConfigError::NotAGuardian)?;
         let has_wallet = genesis.module(guildmint_wallet::KIND).is_some();
         if has_wallet && settings.electrum.is_empty() {
             let missing = ConfigError::Missing(Key::ELECTRUM);

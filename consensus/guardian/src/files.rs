@@ -288,10 +288,17 @@ pub fn read_text(path: &Path) -> Result<String, FileError> {
 /// # Errors
 /// If the system refuses, or the file contains something else.
 pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
-    let text = read_text(path)?;
-    toml::from_str(&text).map_err(|error| FileError::Contents {
+    parse_toml(path, &read_text(path)?)
+}
+
+/// What the text of a TOML file says.
+///
+/// # Errors
+/// If it is something else.
+pub fn parse_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, FileError> {
+    toml::from_str(text).map_err(|error| FileError::Contents {
         path: path.to_owned(),
-        problem: toml_problem(&text, &error),
+        problem: toml_problem(text, &error),
     })
 }
 

@@ -8,6 +8,8 @@ pub mod admin;
 #[cfg(feature = "daemon")]
 mod backend;
 #[cfg(feature = "daemon")]
+pub mod backup;
+#[cfg(feature = "daemon")]
 mod checkers;
 #[cfg(feature = "daemon")]
 pub mod cli;

@@ -1,5 +1,6 @@
 //! The guardian's program.
 
+mod backup_commands;
 mod setup_commands;
 
 use std::{
@@ -53,6 +54,10 @@ fn main() -> ExitCode {
         Command::Healthcheck(options) => health(options),
         Command::Status(options) => status(options),
         Command::Setup(command) => setup(command),
+        Command::Backup(command) => backup_commands::run(command).map(|done| {
+            println!("{done:#}");
+            true
+        }),
         Command::Admin(command) => set_admin(command),
         Command::RecoverWallet(command) => recover(command),
     };
@@ -60,7 +65,10 @@ fn main() -> ExitCode {
         Ok(ready) => ExitCode::from(u8::from(!ready)),
         Err(error) => match config_error(&error) {
             Some(config) => fail("configuration", &config.to_string(), config.exit_code()),
-            None => fail("failed", &format!("{error:#}"), 1),
+            None => match backup_commands::exit_code(&error) {
+                Some(status) => fail("backup", &error.to_string(), status),
+                None => fail("failed", &format!("{error:#}"), 1),
+            },
         },
     }
 }

@@ -12,7 +12,7 @@ use chacha20poly1305::{
 };
 use guildmint_core::{
     encoding::{hex_array, hex_bytes},
-    FederationId, IdentityKey, ModuleId, Tagged, Wire,
+    FederationId, GenesisConfig, IdentityKey, ModuleId, PeerId, Tagged, Wire,
 };
 use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,15 @@ impl Secrets {
     #[must_use]
     pub fn identity(&self) -> IdentityKey {
         IdentityKey::from_seed(&self.identity)
+    }
+
+    /// Which guardian they are of, if the federation has it.
+    #[must_use]
+    pub fn guardian(&self, genesis: &GenesisConfig) -> Option<PeerId> {
+        let identity = self.identity().public();
+        let mut keys = (0..).map(PeerId).zip(&genesis.guardians);
+        let mine = keys.find(|(_, keys)| keys.identity == identity);
+        mine.map(|(peer, _)| peer)
     }
 
     /// Its share of the threshold coin.

@@ -139,6 +139,16 @@ pub fn is_due(data_dir: &Path) -> bool {
     !data_dir.join(CONSENSUS_FILE).exists() || Folder::of(data_dir).path().exists()
 }
 
+/// Whether a guardian has begun to found a federation in a data directory, and has not quite finished.
+pub(crate) fn is_under_way(data_dir: &Path) -> bool {
+    Folder::of(data_dir).exists()
+}
+
+/// Where it keeps what it needs for that.
+pub(crate) fn folder(data_dir: &Path) -> PathBuf {
+    Folder::of(data_dir).path().to_owned()
+}
+
 /// The federation, if a guardian that was stopped had nothing left to do but to erase the folder.
 fn finished(data_dir: &Path, folder: &Folder) -> Result<Option<FederationId>, FoundError> {
     let file = data_dir.join(CONSENSUS_FILE);
