@@ -11,12 +11,16 @@ mod config;
 pub mod dealer;
 mod denomination;
 #[cfg(feature = "server")]
+mod founding;
+#[cfg(feature = "server")]
 mod server;
 mod types;
 
 pub use bytes::{Bytes, ParseBytesError};
 pub use config::{ConfigError, MintConfig, MintSecret};
 pub use denomination::{Denomination, DenominationError};
+#[cfg(feature = "server")]
+pub use founding::MintTerms;
 #[cfg(feature = "server")]
 pub use server::Mint;
 pub use types::{

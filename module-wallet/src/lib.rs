@@ -17,10 +17,14 @@ mod types;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "server")]
+mod founding;
+#[cfg(feature = "server")]
 pub mod server;
 
 pub use config::{Block, FeeRateBounds, WalletConfig, WalletConfigError, WalletSecret};
 pub use descriptor::{DescriptorError, FederationDescriptor, INPUT_BASE_WEIGHT};
+#[cfg(feature = "server")]
+pub use founding::WalletTerms;
 pub use merkle::{MerkleBranch, MerkleError};
 pub use peg_in::{Deposit, PegInError, PegInProof};
 pub use peg_out::{PegOut, PegOutError};

@@ -26,6 +26,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         "lightning",
         &["guildmint-gateway-ldk", "guildmint-client-bolt12"],
     ),
+    ("maud", &["guildmint-api"]),
     (
         "sqlx",
         &[

@@ -91,14 +91,18 @@ impl Admission {
         if from.is_loopback() && !self.limits.limit_loopback {
             return None;
         }
-        Some(match from {
-            IpAddr::V4(_) => from,
-            // Whoever has one such address has the whole network of 64 bits.
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-            }
-        })
+        Some(network(from))
+    }
+}
+
+/// What is counted as one client: an address, or for IPv6 the network of 64 bits that whoever has one such address has whole.
+pub(crate) fn network(of: IpAddr) -> IpAddr {
+    match of.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        v4 => v4,
     }
 }
 

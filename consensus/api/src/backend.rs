@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use guildmint_core::{
@@ -10,6 +10,8 @@ use guildmint_core::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+
+use crate::Overview;
 
 /// What a guardian knows and does, as far as the API asks. An implementation is a handle: clones speak to the same guardian.
 ///
@@ -54,6 +56,9 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// What clients need to be in order, cheaply: asked without any credentials, and often.
     async fn ready(&self) -> Vec<Check>;
+
+    /// All that its operator wants to know. Answered within seconds, from a moment ago if asked often.
+    async fn overview(&self) -> Arc<Overview>;
 
     /// The guardian's metrics as OpenMetrics text.
     async fn metrics(&self) -> String;

@@ -28,6 +28,7 @@ use tide::{
 };
 
 use crate::{
+    admin::Access,
     admission::{Admission, Permit},
     backend::Backend,
     connection::{refuse, Connection},
@@ -106,16 +107,17 @@ pub async fn serve_public(
     serve(routes::public(backend), address, limits).await
 }
 
-/// Serves what is for the operator alone: use an address that nobody else reaches.
+/// Serves what is for the operator alone. It is not encrypted: use the loopback, or put a proxy with TLS before it.
 ///
 /// # Errors
 /// If the address cannot be listened on.
 pub async fn serve_admin(
     backend: impl Backend,
+    access: Access,
     address: SocketAddr,
     limits: Limits,
 ) -> Result<Serving, ServeError> {
-    serve(routes::admin(backend), address, limits).await
+    serve(routes::admin(backend, access), address, limits).await
 }
 
 async fn serve<S: Clone + Send + Sync + 'static>(

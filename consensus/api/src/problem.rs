@@ -42,6 +42,20 @@ pub(crate) fn malformed(detail: impl ToString) -> Problem {
     Problem::new(400, "malformed", detail, false)
 }
 
+pub(crate) fn unauthorized() -> Problem {
+    let detail = "this is for the operator: send `Authorization: Bearer …` with the contents of admin.cookie in the data directory, or log in at /login";
+    Problem::new(401, "unauthorized", detail, false)
+}
+
+pub(crate) fn wrong_password() -> Problem {
+    Problem::new(403, "wrong_password", "This is not the password.", false)
+}
+
+pub(crate) fn foreign_origin() -> Problem {
+    let detail = "a page that is not this guardian's made your browser send this; nothing was done. Programs send a token";
+    Problem::new(403, "foreign_origin", detail, false)
+}
+
 pub(crate) fn not_found() -> Problem {
     Problem::new(404, "not_found", "there is nothing under this path", false)
 }
@@ -69,6 +83,16 @@ pub(crate) fn too_large(limit: usize) -> Problem {
 pub(crate) fn unsupported_type() -> Problem {
     let detail = "send application/octet-stream (canonical bytes) or application/json";
     Problem::new(415, "unsupported_type", detail, false)
+}
+
+pub(crate) fn unsupported_form() -> Problem {
+    let detail = "send application/x-www-form-urlencoded";
+    Problem::new(415, "unsupported_type", detail, false)
+}
+
+pub(crate) fn wrong_host() -> Problem {
+    let detail = "the operator's listener answers to IP addresses, localhost, and the names in `admin_hosts`";
+    Problem::new(421, "wrong_host", detail, false)
 }
 
 pub(crate) fn too_many(what: &str) -> Problem {

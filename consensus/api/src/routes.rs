@@ -1,8 +1,7 @@
 //! Paths, and what they mean to the guardian: translation only.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use async_std::io::ReadExt as _;
 use guildmint_core::{
     api::{Problem, TransactionStatus},
     limits::{MAX_TRANSACTION_BYTES, MAX_WAIT_SECONDS},
@@ -23,7 +22,12 @@ use tide::{
     Body, Middleware, Next, Request, Response, Server, StatusCode,
 };
 
-use crate::{health, problem, Backend, MAX_BODY_BYTES};
+use crate::{
+    admin::{Caller, Gate},
+    body::body,
+    form::parameters,
+    health, pages, problem, Access, Backend, MAX_BODY_BYTES,
+};
 
 const TRANSACTIONS: &str = "/v1/transactions";
 
@@ -34,6 +38,10 @@ pub(crate) fn public<B: Backend>(backend: B) -> Server<B> {
     let mut server = tide::with_state(backend);
     server.with(OpenToBrowsers).with(ProblemBodies);
     health::add(&mut server);
+    pages::add_assets(&mut server);
+    server.at("/").get(|request: Request<B>| async move {
+        Ok(pages::public::page(&*request.state().overview().await))
+    });
     server.at(TRANSACTIONS).post(|request| async {
         let answer = submit::<B>(request).await;
         Ok(answer.unwrap_or_else(refusal))
@@ -72,10 +80,19 @@ pub(crate) fn public<B: Backend>(backend: B) -> Server<B> {
 }
 
 /// What only the operator may ask.
-pub(crate) fn admin<B: Backend>(backend: B) -> Server<B> {
+pub(crate) fn admin<B: Backend>(backend: B, access: Access) -> Server<B> {
     let mut server = tide::with_state(backend);
     server.with(ProblemBodies);
+    Gate::new(access).guard(&mut server);
     health::add(&mut server);
+    server.at("/").get(|request: Request<B>| async move {
+        let can_log_out = request.ext::<Caller>() == Some(&Caller::Browser);
+        let overview = request.state().overview().await;
+        Ok(pages::dashboard::page(&overview, can_log_out))
+    });
+    server.at("/status").get(|request: Request<B>| async move {
+        Ok(json(StatusCode::Ok, &*request.state().overview().await))
+    });
     server.at("/metrics").get(|request: Request<B>| async move {
         let mut response = Response::from(request.state().metrics().await);
         response.insert_header("content-type", OPEN_METRICS);
@@ -113,7 +130,7 @@ async fn submit<B: Backend>(mut request: Request<B>) -> Result<Response, Problem
 async fn transaction<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
     let txid = request.param("txid").map_err(problem::malformed)?;
     let txid: TxId = txid.parse().map_err(problem::malformed)?;
-    let wait = match parameters(&request)?.get("wait") {
+    let wait = match parameters(request.url())?.get("wait") {
         None => 0,
         Some(seconds) => seconds
             .parse()
@@ -134,39 +151,10 @@ async fn query<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
             .param("path")
             .map_err(problem::malformed)?
             .to_owned(),
-        parameters: parameters(&request)?,
+        parameters: parameters(request.url())?,
     };
     let answer = request.state().query(kind, query).await?;
     Ok(json(StatusCode::Ok, &answer))
-}
-
-async fn body<B>(request: &mut Request<B>, limit: usize) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::new();
-    let mut bounded = request.take(limit as u64 + 1);
-    bounded
-        .read_to_end(&mut bytes)
-        .await
-        .map_err(problem::malformed)?;
-    if bytes.len() > limit {
-        return Err(problem::too_large(limit));
-    }
-    Ok(bytes)
-}
-
-/// The parameters, each of which may be there once.
-fn parameters<B>(request: &Request<B>) -> Result<BTreeMap<String, String>, Problem> {
-    let mut parameters = BTreeMap::new();
-    for (name, value) in request.url().query_pairs() {
-        let name = name.into_owned();
-        if parameters.contains_key(&name) {
-            let name = name.escape_debug();
-            return Err(problem::malformed(format!(
-                "the parameter {name} is there twice"
-            )));
-        }
-        parameters.insert(name, value.into_owned());
-    }
-    Ok(parameters)
 }
 
 fn json(status: StatusCode, answer: &impl Serialize) -> Response {
@@ -195,11 +183,14 @@ impl<B: Backend> Middleware<B> for ProblemBodies {
     async fn handle(&self, request: Request<B>, next: Next<'_, B>) -> tide::Result {
         let allowed = match request.url().path() {
             TRANSACTIONS => "POST, OPTIONS",
+            "/logout" => "POST",
+            "/login" => "GET, HEAD, POST",
             _ => "GET, HEAD, OPTIONS",
         };
         let response = next.run(request).await;
         let status = response.status();
-        if status.is_success() || response.is_empty() == Some(false) {
+        let is_error = status.is_client_error() || status.is_server_error();
+        if !is_error || response.is_empty() == Some(false) {
             return Ok(response);
         }
         let mut response = refusal(match status {

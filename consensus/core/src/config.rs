@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use bech32::{Bech32m, Hrp};
 use bitcoin::Network;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -11,7 +10,9 @@ use crate::{
     encoding::{hex_bytes, DecodeError, Wire},
     hash::{FederationId, SessionId, Tagged},
     identity::IdentityPublicKey,
-    limits, ModuleId, PeerId, Quorum, QuorumError,
+    limits,
+    text_code::{self, TextCodeError},
+    ModuleId, PeerId, Quorum, QuorumError,
 };
 
 /// All keys and parameters that the guardians agreed on when they founded the federation. Immutable: its hash is the
@@ -125,26 +126,12 @@ pub struct InviteCode {
     pub apis: BTreeMap<PeerId, String>,
 }
 
-const INVITE_HRP: Hrp = Hrp::parse_unchecked("guild");
+const INVITE_PREFIX: &str = "guild";
 
 impl fmt::Display for InviteCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        bech32::encode_to_fmt::<Bech32mLong, _>(f, INVITE_HRP, &self.encode())
-            .map_err(|_| fmt::Error)
+        text_code::write(f, INVITE_PREFIX, &self.encode())
     }
-}
-
-/// Bech32m without its limit of length: the checksum still finds typing errors. No limit at all, since an invite that came as
-/// a part of something else must not panic when it is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bech32mLong {}
-
-impl bech32::Checksum for Bech32mLong {
-    type MidstateRepr = <Bech32m as bech32::Checksum>::MidstateRepr;
-    const CODE_LENGTH: usize = usize::MAX;
-    const CHECKSUM_LENGTH: usize = Bech32m::CHECKSUM_LENGTH;
-    const GENERATOR_SH: [Self::MidstateRepr; 5] = Bech32m::GENERATOR_SH;
-    const TARGET_RESIDUE: Self::MidstateRepr = Bech32m::TARGET_RESIDUE;
 }
 
 /// Why text is not an invite code.
@@ -168,16 +155,12 @@ impl FromStr for InviteCode {
     type Err = ParseInviteError;
 
     fn from_str(text: &str) -> Result<Self, ParseInviteError> {
-        let damaged = |error: &dyn fmt::Display| ParseInviteError::Checksum(error.to_string());
-        if text.trim().len() > limits::MAX_INVITE_CHARS {
-            return Err(damaged(&"it is too long"));
-        }
-        let parsed = bech32::primitives::decode::CheckedHrpstring::new::<Bech32mLong>(text.trim())
-            .map_err(|error| damaged(&error))?;
-        if parsed.hrp() != INVITE_HRP {
-            return Err(ParseInviteError::OtherKind(parsed.hrp().to_string()));
-        }
-        let invite = Self::decode(&parsed.byte_iter().collect::<Vec<u8>>())?;
+        let bytes = text_code::read(INVITE_PREFIX, text, limits::MAX_INVITE_CHARS);
+        let bytes = bytes.map_err(|error| match error {
+            TextCodeError::Damaged(problem) => ParseInviteError::Checksum(problem),
+            TextCodeError::OtherKind(prefix) => ParseInviteError::OtherKind(prefix),
+        })?;
+        let invite = Self::decode(&bytes)?;
         if invite.apis.is_empty() {
             return Err(ParseInviteError::NoGuardian);
         }
@@ -219,7 +202,8 @@ mod tests {
             cut.parse::<InviteCode>(),
             Err(ParseInviteError::Checksum(_))
         ));
-        let other = bech32::encode::<Bech32m>(Hrp::parse_unchecked("bc"), &[0; 20]).unwrap();
+        let mut other = String::new();
+        text_code::write(&mut other, "bc", &[0; 20]).unwrap();
         assert_eq!(
             other.parse::<InviteCode>(),
             Err(ParseInviteError::OtherKind("bc".into()))

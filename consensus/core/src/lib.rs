@@ -9,6 +9,7 @@ pub mod api;
 mod certificate;
 mod config;
 pub mod encoding;
+pub mod founding;
 mod hash;
 mod identity;
 pub mod ledger;
@@ -17,6 +18,7 @@ pub mod module;
 mod peer;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod text_code;
 mod transaction;
 
 pub use amount::{Amount, AmountError, ParseAmountError};

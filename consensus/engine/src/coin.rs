@@ -1,5 +1,7 @@
 //! Keys of the threshold coin that decides binary agreements when votes are split.
 
+pub mod ceremony;
+
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use guildmint_core::{encoding, DecodeError, PeerId, Quorum};

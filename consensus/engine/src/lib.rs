@@ -2,7 +2,7 @@
 
 mod agreement;
 mod check;
-mod coin;
+pub mod coin;
 mod contribution;
 mod federation;
 pub mod node;

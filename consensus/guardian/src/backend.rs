@@ -11,7 +11,7 @@ use futures::{
     channel::oneshot,
     future::{select, Either},
 };
-use guildmint_api::{Backend, Check};
+use guildmint_api::{Backend, Check, Overview};
 use guildmint_core::{
     api::{
         AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
@@ -24,10 +24,10 @@ use guildmint_engine::node::{Reply, Request};
 use guildmint_net_p2p::Network;
 use serde_json::Value as Json;
 
-use crate::{metrics::Metrics, shell::Input, world::Sight};
+use crate::{metrics::Metrics, overview::Facts, shell::Input, world::Sight};
 
 /// The loop answers a question about itself within this, or something is wrong with it.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A database that works longer on one thing is not in order.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
@@ -47,10 +47,11 @@ pub(crate) struct Inner {
     pub(crate) metrics: Arc<Metrics>,
     /// How the outside world is seen, by module kind.
     pub(crate) sights: Vec<(&'static str, Arc<Sight>)>,
+    pub(crate) facts: Facts,
 }
 
 impl Handle {
-    async fn ask(&self, request: Request) -> Result<Reply, Problem> {
+    pub(crate) async fn ask(&self, request: Request) -> Result<Reply, Problem> {
         let (reply, answer) = oneshot::channel();
         let input = Input::Ask { request, reply };
         self.0.inputs.send(input).await.map_err(|_| stopped())?;
@@ -61,7 +62,7 @@ impl Handle {
         }
     }
 
-    async fn ask_status(&self) -> Result<StatusAnswer, String> {
+    pub(crate) async fn ask_status(&self) -> Result<StatusAnswer, String> {
         match timeout(PATIENCE, self.ask(Request::Status)).await {
             Ok(Ok(Reply::Status(status))) => Ok(status),
             Ok(Ok(_)) => Err("it gives wrong answers".into()),
@@ -90,7 +91,7 @@ impl Handle {
         check("network", connected >= need, detail)
     }
 
-    fn checks(&self, status: &Result<StatusAnswer, String>) -> Vec<Check> {
+    pub(crate) fn checks(&self, status: &Result<StatusAnswer, String>) -> Vec<Check> {
         let mut checks = vec![self.database(), self.peers()];
         for (kind, sight) in &self.0.sights {
             let (ok, detail) = sight.check();
@@ -201,6 +202,10 @@ impl Backend for Handle {
     async fn ready(&self) -> Vec<Check> {
         let status = self.ask_status().await;
         self.checks(&status)
+    }
+
+    async fn overview(&self) -> Arc<Overview> {
+        self.fresh_overview().await
     }
 
     async fn metrics(&self) -> String {

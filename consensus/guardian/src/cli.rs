@@ -24,8 +24,26 @@ pub enum Command {
     Config(ConfigCommand),
     /// Exits with 0 if a guardian that runs can serve clients.
     Healthcheck(Options),
-    /// Shows how a guardian that runs is.
+    /// Shows all that the operator's page shows of a guardian that runs, as JSON.
     Status(Options),
+    /// Says who may use the operator's pages.
+    Admin(AdminCommand),
+}
+
+/// What to do with the password of the operator's pages.
+#[derive(Debug, StructOpt)]
+pub enum AdminCommand {
+    /// Sets the password for browsers. It is the first line of a file or of standard input. No restart is needed.
+    SetPassword {
+        /// The file with the password; without it, it is read from standard input.
+        #[structopt(long, value_name = "file")]
+        from: Option<PathBuf>,
+        #[allow(missing_docs)]
+        #[structopt(flatten)]
+        options: Options,
+    },
+    /// Takes the password away: admin.cookie alone opens the pages then.
+    RemovePassword(Options),
 }
 
 /// What to do with the configuration.
@@ -78,6 +96,12 @@ pub struct Options {
     /// What is logged, such as warn,guildmintd=debug.
     #[structopt(long, value_name = "levels")]
     pub log: Option<String>,
+    /// Names under which browsers find the operator's pages, with commas between.
+    #[structopt(long, value_name = "names")]
+    pub admin_hosts: Option<String>,
+    /// true if /metrics needs no token.
+    #[structopt(long, value_name = "bool")]
+    pub open_metrics: Option<String>,
     /// sqlite, or postgres://user@host:5432/database; passwords are better in PGPASSWORD or .pgpass.
     #[structopt(long, value_name = "database")]
     pub database: Option<Hidden>,
@@ -118,6 +142,8 @@ impl Options {
             (Key::LOG_FORMAT, self.log_format),
             (Key::LOG, self.log),
             (Key::DATABASE, self.database.map(|database| database.0)),
+            (Key::ADMIN_HOSTS, self.admin_hosts),
+            (Key::OPEN_METRICS, self.open_metrics),
         ];
         let given = flags.into_iter();
         given

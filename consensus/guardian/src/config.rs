@@ -1,5 +1,9 @@
 //! What a guardian runs with: files, environment and flags, and which of them a value came from.
 
+mod admin;
+
+pub use admin::AdminSettings;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -193,6 +197,8 @@ impl Sources {
             Key::LOG_FORMAT => file.log_format.clone(),
             Key::LOG => file.log.clone(),
             Key::DATABASE => file.database.as_ref().map(|database| database.0.clone()),
+            Key::ADMIN_HOSTS => file.admin_hosts.as_ref().map(|hosts| hosts.join(",")),
+            Key::OPEN_METRICS => file.open_metrics.map(|open| open.to_string()),
             _ => None,
         }
     }
@@ -258,10 +264,12 @@ pub struct Settings {
     pub log: String,
     /// Where its rows are.
     pub database: Database,
+    /// Who may see what is the operator's.
+    pub admin: AdminSettings,
 }
 
 impl Settings {
-    const KEYS: [Key; 10] = [
+    const KEYS: [Key; 12] = [
         Key::API_LISTEN,
         Key::ADMIN_LISTEN,
         Key::P2P_LISTEN,
@@ -272,6 +280,8 @@ impl Settings {
         Key::LOG_FORMAT,
         Key::LOG,
         Key::DATABASE,
+        Key::ADMIN_HOSTS,
+        Key::OPEN_METRICS,
     ];
 
     /// Reads all settings.
@@ -303,6 +313,7 @@ impl Settings {
                 parsed.is_ok().then(|| filter.to_owned())
             })?,
             database: sources.get(Key::DATABASE, Database::parse)?,
+            admin: AdminSettings::resolve(sources)?,
         })
     }
 
@@ -467,7 +478,11 @@ pub fn read_passphrase(sources: &Sources) -> Result<Zeroizing<String>, ConfigErr
     text.map_err(|problem| ConfigError::Passphrase { place, problem })
 }
 
-fn first_line(from: impl io::Read) -> io::Result<Zeroizing<String>> {
+/// The first line of a file, as passwords are given. No more than a passphrase may have is read.
+///
+/// # Errors
+/// If it cannot be read, or is empty.
+pub fn first_line(from: impl io::Read) -> io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
     from.take(MAX_PASSPHRASE_BYTES).read_to_string(&mut text)?;
     match text.lines().next() {

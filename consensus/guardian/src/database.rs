@@ -1,6 +1,6 @@
 //! Where a guardian keeps its rows.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use guildmint_core::ledger::{Key, Memory};
 use guildmint_engine::Federation;
@@ -38,6 +38,16 @@ impl Database {
                 Some((first, _)) => format!("{first}…"),
                 None => text.to_owned(),
             },
+        }
+    }
+}
+
+/// Without a password.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite => f.write_str("sqlite"),
+            Self::Postgres(url) => url.fmt(f),
         }
     }
 }

@@ -23,6 +23,8 @@ pub const CONSENSUS_FILE: &str = "consensus.toml";
 pub const LOCAL_FILE: &str = "local.toml";
 /// The name of the file with its secrets, encrypted.
 pub const SECRETS_FILE: &str = "secrets";
+/// The name of an empty file that was last changed when the last backup was made.
+pub const BACKUP_STAMP: &str = "backup.stamp";
 
 /// The layout of [`ConsensusFile`] that this version writes.
 const VERSION: u32 = 1;
@@ -98,6 +100,10 @@ pub struct LocalFile {
     pub log: Option<String>,
     /// The database: `sqlite`, or a URL.
     pub database: Option<Hidden>,
+    /// Names under which the operator's pages may be asked for, besides `localhost` and IP addresses.
+    pub admin_hosts: Option<Vec<String>>,
+    /// Whether `/metrics` needs no token.
+    pub open_metrics: Option<bool>,
 }
 
 /// Text that may hold a password, and does not show in `Debug`.

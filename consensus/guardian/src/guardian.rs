@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::{pending, Future},
     io,
+    path::PathBuf,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -17,7 +18,7 @@ use futures::{
     future::{select, Either},
     FutureExt as _,
 };
-use guildmint_api::{serve_admin, serve_public, Limits, ServeError, Serving};
+use guildmint_api::{serve_admin, serve_public, Access, Limits, ServeError, Serving};
 use guildmint_core::{api::ConfigAnswer, ledger::Memory, module::Registry, DecodeError, Wire as _};
 use guildmint_engine::{
     node::{Action, Event, StartError as NodeError},
@@ -32,11 +33,13 @@ use guildmint_wallet_electrum::UrlError;
 use thiserror::Error;
 
 use crate::{
+    admin::{self, AdminError, PasswordFile},
     backend::{Handle, Inner},
     checkers,
     config::{Config, Settings},
     database,
     metrics::Metrics,
+    overview::Facts,
     shell::{Hands, Input, Shell, MAX_INPUTS},
     signals::stop_signal,
     store_worker,
@@ -90,6 +93,9 @@ pub enum RunError {
     /// The URL of an Electrum server is none.
     #[error(transparent)]
     Electrum(#[from] UrlError),
+    /// The operator could not reach it.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The system refuses something else.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
@@ -105,6 +111,7 @@ pub struct Guardian {
     shell: JoinHandle<Result<(), StoreError>>,
     store_worker: JoinHandle<()>,
     store: Arc<dyn Store>,
+    data_dir: PathBuf,
 }
 
 /// Runs a guardian until SIGTERM or SIGINT.
@@ -143,6 +150,7 @@ impl Guardian {
         )?);
         // Before anybody hears of it the lock: two processes must never speak as one guardian.
         let (store, resident) = database::open(&config, &federation).await?;
+        let access = access(&config)?;
         let began = Instant::now();
         let (node, first) = start_node(&config, &federation, resident)?;
         let (network, events) = Network::start(network_config(&config)).await?;
@@ -159,8 +167,9 @@ impl Guardian {
             network: network.clone(),
             metrics: Arc::clone(&metrics),
             sights,
+            facts: Facts::new(&config),
         };
-        let (api, admin) = serve(Handle(Arc::new(inner)), &config.settings).await?;
+        let (api, admin) = serve(Handle(Arc::new(inner)), access, &config.settings).await?;
         let (jobs, store_jobs) = unbounded();
         let worker = store_worker::work(
             Arc::clone(&store),
@@ -199,6 +208,7 @@ impl Guardian {
             shell: task::spawn(shell.run(first)),
             store_worker: task::spawn(worker),
             store,
+            data_dir: config.data_dir,
         })
     }
 
@@ -237,19 +247,34 @@ impl Guardian {
         let _ = self.inputs.send(Input::Stop).await;
         self.network.stop().await;
         self.store_worker.await;
+        admin::remove_cookie(&self.data_dir);
         self.store.close().await?;
         Ok(())
     }
 }
 
+/// What opens the operator's listener. The database is locked, so no other process uses the cookie.
+fn access(config: &Config) -> Result<Access, AdminError> {
+    Ok(Access {
+        token: admin::write_cookie(&config.data_dir)?,
+        password: Arc::new(PasswordFile(config.data_dir.clone())),
+        open_metrics: config.settings.admin.open_metrics,
+        hosts: config.settings.admin.hosts.clone(),
+    })
+}
+
 /// Opens both listeners.
-async fn serve(handle: Handle, settings: &Settings) -> Result<(Serving, Serving), ServeError> {
+async fn serve(
+    handle: Handle,
+    access: Access,
+    settings: &Settings,
+) -> Result<(Serving, Serving), ServeError> {
     let limits = Limits {
         stop: STOP_PATIENCE,
         ..Limits::default()
     };
     let api = serve_public(handle.clone(), settings.api_listen, limits.clone()).await?;
-    let admin = serve_admin(handle, settings.admin_listen, limits).await?;
+    let admin = serve_admin(handle, access, settings.admin_listen, limits).await?;
     Ok((api, admin))
 }
 

@@ -4,6 +4,8 @@ pub mod files;
 pub mod secrets;
 
 #[cfg(feature = "daemon")]
+pub mod admin;
+#[cfg(feature = "daemon")]
 mod backend;
 #[cfg(feature = "daemon")]
 mod checkers;
@@ -17,6 +19,8 @@ mod database;
 mod guardian;
 #[cfg(feature = "daemon")]
 mod metrics;
+#[cfg(feature = "daemon")]
+mod overview;
 #[cfg(feature = "daemon")]
 mod place;
 #[cfg(feature = "daemon")]

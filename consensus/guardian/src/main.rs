@@ -1,15 +1,23 @@
 //! The guardian's program.
 
 use std::{
+    fs::File,
     io::{self, IsTerminal as _},
+    net::SocketAddr,
     process::ExitCode,
 };
 
+use anyhow::Context as _;
+use guildmint_api::Token;
+
 use guildmintd::{
-    cli::{Command, ConfigCommand, Options},
-    config::{read_passphrase, Config, ConfigError, LogFormat, Settings},
+    admin,
+    cli::{AdminCommand, Command, ConfigCommand, Options},
+    config::{first_line, read_passphrase, Config, ConfigError, LogFormat, Settings},
     files::Hidden,
-    modules, run, Database,
+    modules, run,
+    secrets::Cost,
+    Database,
 };
 use serde_json::{json, Value as Json};
 use structopt::{
@@ -32,11 +40,9 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Run(options) => start(options),
         Command::Config(ConfigCommand::Show { effective, options }) => show(options, effective),
-        Command::Healthcheck(options) => health(options).map(|(ready, _)| ready),
-        Command::Status(options) => health(options).map(|(ready, status)| {
-            println!("{status:#}");
-            ready
-        }),
+        Command::Healthcheck(options) => health(options),
+        Command::Status(options) => status(options),
+        Command::Admin(command) => set_admin(command),
     };
     match done {
         Ok(ready) => ExitCode::from(u8::from(!ready)),
@@ -103,16 +109,68 @@ fn show(options: Options, effective: bool) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Asks the guardian at the admin address how it is.
-fn health(options: Options) -> anyhow::Result<(bool, Json)> {
+/// Whether the guardian at the admin address says that it can serve clients.
+fn health(options: Options) -> anyhow::Result<bool> {
     let (_, sources) = options.sources()?;
     let address = Settings::resolve(&sources)?.admin_listen;
-    let response = minreq::get(format!("http://{address}/readyz"))
-        .with_timeout(PATIENCE_SECONDS)
+    Ok(ask(address, "/readyz", None)?.status_code == 200)
+}
+
+/// Shows what the guardian in the data directory tells its operator.
+fn status(options: Options) -> anyhow::Result<bool> {
+    let (data_dir, sources) = options.sources()?;
+    let address = Settings::resolve(&sources)?.admin_listen;
+    let cookie = admin::read_cookie(&data_dir)?;
+    let response = ask(address, "/status", Some(&cookie))?;
+    let status: Json = serde_json::from_slice(response.as_bytes())?;
+    anyhow::ensure!(
+        response.status_code == 200,
+        "the guardian at {address} answers: {}",
+        status["detail"]
+    );
+    println!("{status:#}");
+    Ok(status["ready"] == true)
+}
+
+fn ask(
+    address: SocketAddr,
+    path: &str,
+    cookie: Option<&Token>,
+) -> anyhow::Result<minreq::Response> {
+    let mut request = minreq::get(format!("http://{address}{path}")).with_timeout(PATIENCE_SECONDS);
+    if let Some(cookie) = cookie {
+        request = request.with_header("authorization", format!("Bearer {}", cookie.reveal()));
+    }
+    request
         .send()
-        .map_err(|error| anyhow::anyhow!("no guardian answers at {address}: {error}"))?;
-    let status = serde_json::from_slice(response.as_bytes())?;
-    Ok((response.status_code == 200, status))
+        .map_err(|error| anyhow::anyhow!("no guardian answers at {address}: {error}"))
+}
+
+/// Changes the password for browsers.
+fn set_admin(command: AdminCommand) -> anyhow::Result<bool> {
+    match command {
+        AdminCommand::SetPassword { from, options } => {
+            let (data_dir, _) = options.sources()?;
+            let password = match from {
+                Some(path) => {
+                    first_line(File::open(&path).with_context(|| path.display().to_string())?)
+                }
+                None => {
+                    anyhow::ensure!(
+                        !io::stdin().is_terminal(),
+                        "a password that is typed here would show; give --from, or pipe it in"
+                    );
+                    first_line(io::stdin())
+                }
+            };
+            admin::set_password(&data_dir, &password.context("no password")?, Cost::STRONG)?;
+        }
+        AdminCommand::RemovePassword(options) => {
+            let (data_dir, _) = options.sources()?;
+            admin::remove_password(&data_dir)?;
+        }
+    }
+    Ok(true)
 }
 
 fn usage(error: &UsageError) -> ExitCode {

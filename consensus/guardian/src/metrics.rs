@@ -1,6 +1,7 @@
 //! What is counted and measured, in OpenMetrics text. No metric tells anything about a client.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         atomic::{AtomicU64, Ordering},
         Mutex, MutexGuard, PoisonError,
@@ -11,6 +12,7 @@ use std::{
 use guildmint_core::{
     api::{AuditAnswer, StatusAnswer},
     ledger::{Changes, Key, Scope, Space},
+    module::Fault,
     PeerId,
 };
 use guildmint_engine::rows::Accepted;
@@ -70,6 +72,8 @@ pub(crate) struct Metrics {
     save_seconds: Histogram,
     /// Since when the database has been at work on one thing.
     store_busy: Mutex<Option<Instant>>,
+    last_epoch: Mutex<Option<Instant>>,
+    last_faults: Mutex<BTreeMap<PeerId, String>>,
 }
 
 impl Default for Metrics {
@@ -93,7 +97,9 @@ impl Default for Metrics {
             assets: Family::default(),
             liabilities: Family::default(),
             save_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 14)),
-            store_busy: Mutex::new(None),
+            store_busy: Mutex::default(),
+            last_epoch: Mutex::default(),
+            last_faults: Mutex::default(),
         };
         metrics.register();
         metrics
@@ -160,10 +166,30 @@ impl Metrics {
     }
 
     /// A guardian misbehaved.
-    pub(crate) fn fault(&self, peer: PeerId) {
+    pub(crate) fn fault(&self, fault: &Fault) {
+        self.faults_counted(fault.peer).inc();
+        lock(&self.last_faults).insert(fault.peer, fault.kind.clone());
+    }
+
+    /// How often a guardian misbehaved, and how it did the last time.
+    pub(crate) fn faults_of(&self, peer: PeerId) -> (u64, Option<String>) {
+        let last = lock(&self.last_faults).get(&peer).cloned();
+        (self.faults_counted(peer).get(), last)
+    }
+
+    fn faults_counted(&self, peer: PeerId) -> Counter {
         self.faults
-            .get_or_create(&OfGuardian { guardian: peer.0 })
-            .inc();
+            .get_or_create_owned(&OfGuardian { guardian: peer.0 })
+    }
+
+    /// An epoch is durable.
+    pub(crate) fn committed(&self) {
+        *lock(&self.last_epoch) = Some(Instant::now());
+    }
+
+    /// How long ago the last epoch was committed, if any was since the start.
+    pub(crate) fn since_last_epoch(&self) -> Option<Duration> {
+        lock(&self.last_epoch).map(|at| at.elapsed())
     }
 
     /// Changes are about to be saved: those of an epoch name the transactions that it accepted.
@@ -182,24 +208,17 @@ impl Metrics {
 
     /// The database begins to work on something.
     pub(crate) fn store_begins(&self) {
-        *self.busy() = Some(Instant::now());
+        *lock(&self.store_busy) = Some(Instant::now());
     }
 
     /// It is done with it.
     pub(crate) fn store_ended(&self) {
-        *self.busy() = None;
+        *lock(&self.store_busy) = None;
     }
 
     /// How long the database has been at work on one thing.
     pub(crate) fn store_busy_for(&self) -> Duration {
-        self.busy().map_or(Duration::ZERO, |since| since.elapsed())
-    }
-
-    fn busy(&self) -> MutexGuard<'_, Option<Instant>> {
-        // The value is one assignment, whoever panicked.
-        self.store_busy
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.store_busy).map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// All of it as text, after asking around.
@@ -259,6 +278,11 @@ impl Metrics {
         let _ = text::encode(&mut text, &self.registry);
         text
     }
+}
+
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each is changed by one assignment, whoever panicked.
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -110,6 +110,11 @@ impl Cost {
         passes: 1,
         lanes: 1,
     };
+
+    /// Whether a file may ask for this much.
+    pub(crate) fn is_sane(&self) -> bool {
+        self.memory_kib <= MAX_MEMORY_KIB && self.passes <= MAX_PASSES
+    }
 }
 
 /// Why secrets cannot be had from a file. Nothing of what is secret is in it.
@@ -186,7 +191,7 @@ impl Sealed {
         if passphrase.is_empty() {
             return Err(SecretsError::EmptyPassphrase);
         }
-        if cost.memory_kib > MAX_MEMORY_KIB || cost.passes > MAX_PASSES {
+        if !cost.is_sane() {
             return Err(SecretsError::Cost(cost));
         }
         let mut key = Zeroizing::new([0; 32]);

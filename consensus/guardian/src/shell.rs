@@ -227,7 +227,7 @@ impl Shell {
     }
 
     fn report(&mut self, fault: &Fault) {
-        self.metrics.fault(fault.peer);
+        self.metrics.fault(fault);
         let log = self.faults.entry(fault.peer).or_default();
         let recent = |at: Instant| at.elapsed() < FAULT_LOG_INTERVAL;
         if log.logged.is_some_and(recent) {

@@ -7,8 +7,14 @@ use std::{
 };
 
 use async_std::channel::{Receiver, Sender};
-use guildmint_core::ledger::{Changes, Key};
-use guildmint_engine::node::{Event, Ticket};
+use guildmint_core::{
+    ledger::{Changes, Key, Scope, Space},
+    Row as _,
+};
+use guildmint_engine::{
+    node::{Event, Ticket},
+    rows::Head,
+};
 use guildmint_store::{Read, Store, StoreError};
 
 use crate::{metrics::Metrics, shell::Input};
@@ -29,12 +35,16 @@ pub(crate) async fn work(
     while let Ok(job) = jobs.recv().await {
         metrics.store_begins();
         let began = Instant::now();
+        let commits = matches!(&job, StoreJob::Save(_, changes) if changes.contains_key(&head()));
         let done = carry_out(&*store, job).await;
         metrics.store_ended();
         let input = match done {
             Ok(event) => {
                 if matches!(event, Event::Saved { .. }) {
                     metrics.saved(began.elapsed());
+                }
+                if commits {
+                    metrics.committed();
                 }
                 Input::Event(event)
             }
@@ -54,6 +64,11 @@ pub(crate) async fn work(
 
 /// Beyond this the operator is told.
 const SLOW: Duration = Duration::from_secs(1);
+
+/// The row that every epoch changes.
+fn head() -> Key {
+    Head.key(Scope::engine(Space::Local))
+}
 
 async fn carry_out(store: &dyn Store, job: StoreJob) -> Result<Event, StoreError> {
     match job {

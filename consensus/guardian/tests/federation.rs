@@ -6,7 +6,7 @@ mod common;
 #[path = "../../store/tests/common/mod.rs"]
 mod database;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use async_std::task::block_on;
 use common::{
@@ -24,7 +24,7 @@ use guildmint_mint::{
     Denomination, MintConfig, MintOutcome,
 };
 use guildmint_store::StoreError;
-use guildmintd::{modules, Database, Guardian, RunError};
+use guildmintd::{admin, modules, Database, Guardian, RunError};
 use serde_json::Value as Json;
 
 const SECONDS: u64 = 90;
@@ -47,6 +47,18 @@ fn api<T: serde::de::DeserializeOwned>(guardian: &Guardian, path: &str) -> T {
     let text = String::from_utf8_lossy(&body);
     assert_eq!(status, 200, "{path}: {text}");
     serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
+}
+
+/// What the operator sees, who has the cookie.
+fn operators(guardian: &Guardian, data_dir: &Path, path: &str) -> Vec<u8> {
+    let url = format!("http://{}/{path}", guardian.admin());
+    assert_eq!(get(url.clone()).0, 401);
+    let cookie = admin::read_cookie(data_dir).unwrap();
+    let request =
+        minreq::get(url).with_header("authorization", format!("Bearer {}", cookie.reveal()));
+    let response = request.with_timeout(SECONDS).send().unwrap();
+    assert_eq!(response.status_code, 200, "{:?}", response.as_str());
+    response.into_bytes()
 }
 
 fn submit(guardian: &Guardian, transaction: &Transaction) -> TransactionAnswer {
@@ -152,7 +164,7 @@ fn a_transaction_becomes_a_note_and_all_agree_also_after_a_restart() {
         assert!(status.committed >= audit.epoch && audit.epoch.is_some());
         assert_eq!((status.not_ready, status.halted), (None, None));
         assert_eq!(get(format!("http://{}/readyz", guardian.api())).0, 200);
-        let (_, metrics) = get(format!("http://{}/metrics", guardian.admin()));
+        let metrics = operators(guardian, &dealt.data_dir(status.peer.0), "metrics");
         let metrics = String::from_utf8(metrics).unwrap();
         assert!(
             metrics.contains("guildmint_liabilities_msat{module=\"mint\"} 16"),
@@ -161,6 +173,20 @@ fn a_transaction_becomes_a_note_and_all_agree_also_after_a_restart() {
         assert!(
             metrics.contains("guildmint_peer_connected{guardian="),
             "{metrics}"
+        );
+        let overview = operators(guardian, &dealt.data_dir(status.peer.0), "status");
+        let overview: Json = serde_json::from_slice(&overview).unwrap();
+        assert_eq!(overview["ready"], true, "{overview}");
+        assert_eq!(overview["guardians"][0]["name"], "guardian-0");
+        assert_eq!(overview["audit"]["assets_msat"], "16");
+        assert!(overview["last_epoch_seconds"].is_u64() && overview["database"]["bytes"].is_u64());
+        assert!(
+            overview["guardians"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|one| one["connected"] == true),
+            "{overview}"
         );
     }
     for stopped in block_on(join_all(guardians.into_iter().map(Guardian::stop))) {

@@ -90,6 +90,8 @@ fn runs_until_it_is_told_to_stop() {
         .output();
     let status: Json = serde_json::from_slice(&status.unwrap().stdout).unwrap();
     assert_eq!(status["ready"], true, "{status}");
+    assert_eq!(status["federation"]["name"], "alone");
+    let cookie = fs::read_to_string(directory.join("admin.cookie")).unwrap();
 
     let second = program(&directory)
         .args(["run", "--password-file"])
@@ -99,6 +101,8 @@ fn runs_until_it_is_told_to_stop() {
     let (code, message) = error(&second);
     assert_eq!(code, Some(1));
     assert!(message.contains("locked by another process"), "{message}");
+    let kept = fs::read_to_string(directory.join("admin.cookie")).unwrap();
+    assert_eq!(cookie, kept, "the cookie of the guardian that runs");
 
     let process = child.id().to_string();
     assert!(Command::new("kill")
@@ -107,10 +111,64 @@ fn runs_until_it_is_told_to_stop() {
         .unwrap()
         .success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!directory.join("admin.cookie").exists());
     let health = program(&directory)
         .args(["healthcheck", "--admin-listen", &admin])
         .output();
     assert_eq!(error(&health.unwrap()).0, Some(1));
+}
+
+/// The status and what the guardian sends the browser on with, if it does.
+fn log_in(admin: &str, password: &str) -> (u16, Option<String>) {
+    let origin = format!("http://{admin}");
+    let answer = minreq::post(format!("{origin}/login"))
+        .with_header("origin", origin)
+        .with_header("content-type", "application/x-www-form-urlencoded")
+        .with_body(format!("password={password}"))
+        .with_follow_redirects(false)
+        .send()
+        .unwrap();
+    (
+        answer.status_code,
+        answer.header("set-cookie").map(str::to_owned),
+    )
+}
+
+#[test]
+fn the_operator_sets_a_password_and_takes_it_away() {
+    let folder = dealt();
+    let (mut child, admin) = run(folder.path());
+    let directory = folder.path().join("guardian-0");
+    let password = folder.path().join("browser");
+    fs::write(&password, "correct-horse\nand a second line\n").unwrap();
+    let from = ["--from", password.to_str().unwrap()];
+    assert_eq!(log_in(&admin, "correct-horse").0, 403);
+    for (arguments, status) in [
+        (&[&["set-password"], &from[..]].concat(), 303),
+        (&vec!["remove-password"], 403),
+    ] {
+        let done = program(&directory)
+            .arg("admin")
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(done.status.code(), Some(0), "{done:?}");
+        let (found, cookie) = log_in(&admin, "correct-horse");
+        assert_eq!((found, cookie.is_some()), (status, status == 303));
+    }
+    fs::write(&password, "short\n").unwrap();
+    let short = program(&directory)
+        .args(["admin", "set-password"])
+        .args(from)
+        .output()
+        .unwrap();
+    let (code, message) = error(&short);
+    assert!(
+        code == Some(1) && message.contains("8 at least") && !message.contains("short"),
+        "{message}"
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub struct Guardians {
     pub invite: InviteCode,
     pids: Vec<u32>,
     /// Where guardians tell the operator about themselves.
-    admin: Vec<String>,
+    admin: Vec<(String, PathBuf)>,
 }
 
 /// What one guardian has spent on average since it started.
@@ -60,7 +60,9 @@ impl Guardians {
         let pids = names.map(|name| Some(state.running(name)?.pid));
         let admin = state.guardians.iter();
         Ok(Self {
-            admin: admin.map(|guardian| guardian.admin_url.clone()).collect(),
+            admin: admin
+                .map(|guardian| (guardian.admin_url.clone(), guardian.data_dir.clone()))
+                .collect(),
             directory: directory.to_owned(),
             invite: federation.invite.parse()?,
             pids: pids.collect::<Option<_>>().context("a guardian is down")?,
@@ -97,8 +99,8 @@ impl Guardians {
             written_bytes += bytes_written(*pid)?;
         }
         let mut sent_bytes = 0;
-        for url in &self.admin {
-            sent_bytes += bytes_sent(url)?;
+        for (url, data_dir) in &self.admin {
+            sent_bytes += bytes_sent(url, data_dir)?;
         }
         let many = self.pids.len() as u64;
         Ok(Spent {
@@ -127,12 +129,14 @@ fn bytes_written(pid: u32) -> Result<u64> {
 }
 
 /// What a guardian says in its metrics.
-fn bytes_sent(admin_url: &str) -> Result<u64> {
+fn bytes_sent(admin_url: &str, data_dir: &Path) -> Result<u64> {
     let host = admin_url.strip_prefix("http://").context("no URL")?;
+    let cookie = fs::read_to_string(data_dir.join("admin.cookie"))?;
+    let cookie = cookie.trim();
     let mut stream = TcpStream::connect(host)?;
     write!(
         stream,
-        "GET /metrics HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+        "GET /metrics HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {cookie}\r\nconnection: close\r\n\r\n"
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -1,6 +1,8 @@
 //! A guardian that answers by script, and a client that says exactly what it is told to.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod overview;
+
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -18,7 +20,9 @@ use async_std::{
     net::TcpStream,
 };
 use async_trait::async_trait;
-use guildmint_api::{serve_public, Backend, Check, Limits, Serving};
+use guildmint_api::{
+    serve_admin, serve_public, Access, Backend, Check, Limits, Overview, Serving, Token,
+};
 use guildmint_core::{
     api::{
         AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
@@ -42,6 +46,8 @@ pub struct Scripted {
     pub waits: (Sender<Duration>, Receiver<Duration>),
     /// Ends a wait.
     pub news: (Sender<()>, Receiver<()>),
+    /// What federation and guardians call themselves.
+    pub name: Arc<Mutex<String>>,
 }
 
 impl Default for Scripted {
@@ -52,6 +58,7 @@ impl Default for Scripted {
             ready: Arc::new(AtomicBool::new(true)),
             waits: unbounded(),
             news: unbounded(),
+            name: Arc::new(Mutex::new("guild".into())),
         }
     }
 }
@@ -145,6 +152,10 @@ impl Backend for Scripted {
         }]
     }
 
+    async fn overview(&self) -> Arc<Overview> {
+        Arc::new(overview::overview(&self.name.lock().unwrap()))
+    }
+
     async fn metrics(&self) -> String {
         "guildmint_epochs_total 7\n# EOF\n".into()
     }
@@ -177,6 +188,18 @@ pub async fn serve(limits: Limits) -> (Scripted, Serving) {
         .await
         .unwrap();
     (backend, serving)
+}
+
+/// The operator's listener, opened by this token.
+pub async fn serve_operator(access: Access) -> (Scripted, Serving) {
+    let backend = Scripted::default();
+    let address = "127.0.0.1:0".parse().unwrap();
+    let serving = serve_admin(backend.clone(), access, address, Limits::default());
+    (backend, serving.await.unwrap())
+}
+
+pub fn token() -> Token {
+    Token::parse(&"5a".repeat(32)).unwrap()
 }
 
 /// One connection.
@@ -216,6 +239,34 @@ impl Client {
             "HEAD" => self.head().await,
             _ => self.answer().await,
         }
+    }
+
+    /// A request with these headers and no body.
+    pub async fn with(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send_form(method, path, headers, "").await
+    }
+
+    /// A request with these headers, and this form unless it is empty.
+    pub async fn send_form(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        form: &str,
+    ) -> Answer {
+        let mut head = format!("{method} {path} HTTP/1.1\r\n");
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        if !form.is_empty() {
+            head += "Content-Type: application/x-www-form-urlencoded\r\n";
+        }
+        self.send(format!(
+            "{head}Content-Length: {}\r\n\r\n{form}",
+            form.len()
+        ))
+        .await;
+        self.answer().await
     }
 
     pub async fn post(&mut self, path: &str, kind: &str, body: &[u8]) -> Answer {

@@ -1,0 +1,15 @@
+// Copies the text beside a button. Without it people select and copy by hand.
+"use strict";
+for (const button of document.querySelectorAll("[data-copy]")) {
+  const text = button.parentElement.querySelector("textarea");
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    text.select();
+    try {
+      await navigator.clipboard.writeText(text.value);
+    } catch {
+      document.execCommand("copy");
+    }
+    button.textContent = "Copied";
+  });
+}
