@@ -141,10 +141,12 @@ impl Node {
     /// What is news to us may be news to others.
     fn publish(&mut self, announcement: Announcement) {
         let (guardian, me) = (announcement.guardian, self.me());
+        if self.addresses.book.take(&announcement) != Ok(true) {
+            // A later one came while it waited.
+            return;
+        }
         let until_ms = self.now_ms.saturating_add(REST_MS);
         self.addresses.resting.insert(guardian, until_ms);
-        // It was checked.
-        let _ = self.addresses.book.take(&announcement);
         self.disk.put(&Announced(guardian), &announcement);
         if guardian != me {
             let p2p = announcement.place.p2p.clone();
