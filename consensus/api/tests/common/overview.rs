@@ -55,6 +55,8 @@ fn status(name: &str) -> StatusAnswer {
         height: 800_000,
         pool: 3,
         not_ready: None,
+        catching_up: None,
+        versions: Default::default(),
         halted: Some(name.into()),
     }
 }
