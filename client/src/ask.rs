@@ -148,6 +148,13 @@ impl Ask {
         self.tick(now)
     }
 
+    /// A guardian that could not be reached is elsewhere: it need not be waited for any longer.
+    pub(crate) fn has_moved(&mut self, peer: PeerId, now: Millis) {
+        if let Some(guardian @ Guardian::RetryAt(_)) = self.guardians.get_mut(&peer) {
+            *guardian = Guardian::RetryAt(now);
+        }
+    }
+
     /// Does what is due at this time.
     pub(crate) fn tick(&mut self, now: Millis) -> Requests {
         let mut requests = Vec::new();

@@ -74,6 +74,15 @@ pub(crate) struct Submission {
 }
 
 impl Submission {
+    /// A guardian that could not be reached is elsewhere: it need not be waited for any longer.
+    pub(crate) fn has_moved(&mut self, peer: PeerId, now: Millis) {
+        if let Some(guardian) = self.guardians.get_mut(&peer) {
+            if let Talk::RetryAt(_) = guardian.talk {
+                guardian.talk = Talk::RetryAt(now);
+            }
+        }
+    }
+
     /// Begins: the same bytes go to every guardian, since any f of them may keep them to themselves.
     pub(crate) fn start(
         quorum: Quorum,

@@ -1,6 +1,6 @@
 //! Guardians that move: what they have signed about where they are can be asked of any of them (SPEC NET-4).
 
-use guildmint_core::{api::AnnouncementsAnswer, limits::MAX_GUARDIANS, Announcement};
+use guildmint_core::{api::AnnouncementsAnswer, limits::MAX_GUARDIANS, Announcement, PeerId};
 use serde_json::Value as Json;
 
 use super::{Client, Owner};
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How soon guardians are asked again where the others are, when one of them cannot be reached.
-const SEEK_AGAIN_MS: u64 = 30_000;
+const SEEK_AGAIN_MS: u64 = 5_000;
 
 /// How long addresses are used that nobody was asked about: whoever gets hold of an old one must not be believed for ever.
 const SEEK_ANYWAY_MS: u64 = 24 * 3_600_000;
@@ -63,9 +63,30 @@ impl Client {
         let announced = &membership.announcements;
         self.rows.put(&Announced(()), announced);
         let apis = membership.addresses();
-        if apis != self.federation.apis {
-            self.federation.apis.clone_from(&apis);
+        let before = std::mem::replace(&mut self.federation.apis, apis.clone());
+        let moved = apis
+            .iter()
+            .filter(|(peer, api)| before.get(peer) != Some(api));
+        let moved: Vec<PeerId> = moved.map(|(peer, _)| *peer).collect();
+        if !moved.is_empty() {
             self.outbox.push(Action::UseAddresses { apis });
+            moved.into_iter().for_each(|peer| self.ask_again(peer));
+        }
+    }
+
+    /// Asks a guardian where it is now what it could not be asked where it was.
+    fn ask_again(&mut self, peer: PeerId) {
+        let mut requests = Vec::new();
+        for (txid, (_, submission)) in &mut self.submissions {
+            submission.has_moved(peer, self.now);
+            requests.push((Owner::Submission(*txid), submission.tick(self.now)));
+        }
+        for (number, (_, ask)) in &mut self.questions {
+            ask.has_moved(peer, self.now);
+            requests.push((Owner::Question(*number), ask.tick(self.now)));
+        }
+        for (owner, requests) in requests {
+            self.send(owner, requests);
         }
     }
 }

@@ -37,8 +37,8 @@ impl Checked {
 }
 
 impl Federation {
-    /// Checks transactions alone, by the versions that count in an epoch, and answers for each of them. Their proofs are verified as one batch; only if that fails is
-    /// the culprit looked for.
+    /// Checks transactions alone, by the versions that count in an epoch, and answers for each of them. Their proofs are verified
+    /// as one batch; only if that fails is the culprit looked for.
     pub fn check_each(
         &self,
         transactions: Vec<Transaction>,

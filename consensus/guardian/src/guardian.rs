@@ -182,12 +182,8 @@ impl Guardian {
             federation = %federation.id(), guardian = config.me.0,
             api = %api.address(), admin = %admin.address(), p2p = ?network.listen_addresses(), "running"
         );
-        let located = Event::Located {
-            place: config.place(),
-            unix_ms: unix_ms(),
-        };
-        // There is room in an empty queue.
-        for event in [located].into_iter().chain(insisted(&config, &federation)?) {
+        for event in first_events(&config, &federation)? {
+            // There is room in an empty queue.
             let _ = inputs.send(Input::Event(event)).await;
         }
         Ok(Self {
@@ -290,18 +286,22 @@ fn network_config(config: &Config) -> NetworkConfig {
     }
 }
 
-/// The versions that the operator wants though not all guardians know them.
-fn insisted(config: &Config, federation: &Federation) -> Result<Vec<Event>, RunError> {
-    let insist = |(kind, version): (&String, &u16)| {
-        let known = federation.known_version(kind);
-        let (module, newest) = known.ok_or_else(|| RunError::Insist(kind.clone(), *version))?;
-        if *version > newest {
-            return Err(RunError::Insist(kind.clone(), *version));
-        }
+/// What the node is told before anything else: where it is, and which versions its operator wants though not all know them.
+fn first_events(config: &Config, federation: &Federation) -> Result<Vec<Event>, RunError> {
+    let mut events = vec![Event::Located {
+        place: config.place(),
+        unix_ms: unix_ms(),
+    }];
+    for (kind, version) in &config.settings.insist {
         let version = *version;
-        Ok(Event::Insist { module, version })
-    };
-    config.settings.insist.iter().map(insist).collect()
+        match federation.known_version(kind) {
+            Some((module, newest)) if version <= newest => {
+                events.push(Event::Insist { module, version });
+            }
+            _ => return Err(RunError::Insist(kind.clone(), version)),
+        }
+    }
+    Ok(events)
 }
 
 /// The time of the day. Before 1970 it is 1970.

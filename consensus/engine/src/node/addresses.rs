@@ -45,6 +45,12 @@ impl Addresses {
         }
     }
 
+    /// The newest of each guardian, also those that wait before they count here: whoever asks may need them now.
+    fn all(&self) -> Vec<Announcement> {
+        let newest = |one: &Announcement| self.waiting.get(&one.guardian).unwrap_or(one).clone();
+        self.book.iter().map(newest).collect()
+    }
+
     fn rests(&self, guardian: PeerId, now_ms: u64) -> bool {
         let until_ms = self.resting.get(&guardian);
         until_ms.is_some_and(|until_ms| *until_ms > now_ms)
@@ -141,10 +147,12 @@ impl Node {
     /// What is news to us may be news to others.
     fn publish(&mut self, announcement: Announcement) {
         let (guardian, me) = (announcement.guardian, self.me());
+        if self.addresses.book.take(&announcement) != Ok(true) {
+            // A later one came while it waited.
+            return;
+        }
         let until_ms = self.now_ms.saturating_add(REST_MS);
         self.addresses.resting.insert(guardian, until_ms);
-        // It was checked.
-        let _ = self.addresses.book.take(&announcement);
         self.disk.put(&Announced(guardian), &announcement);
         if guardian != me {
             let p2p = announcement.place.p2p.clone();
@@ -179,7 +187,7 @@ impl Node {
 
     /// Tells a peer all that we know of where guardians are.
     pub(super) fn send_announcements(&mut self, to: PeerId) {
-        let known: Vec<Announcement> = self.addresses.book.iter().cloned().collect();
+        let known = self.addresses.all();
         if !known.is_empty() {
             self.send(to, &Talk::Announcements(known));
         }
@@ -187,7 +195,7 @@ impl Node {
 
     pub(super) fn announcements_answer(&self) -> AnnouncementsAnswer {
         AnnouncementsAnswer {
-            announcements: self.addresses.book.iter().cloned().collect(),
+            announcements: self.addresses.all(),
         }
     }
 }
