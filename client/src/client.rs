@@ -23,7 +23,7 @@ use crate::{
     operation::{Desk, Happening, Operation, OperationId, Record, Wish},
     payment,
     reply::Reply,
-    rows::{DamagedRow, Joined, NextOperation, OperationRow, PaymentRow, Rows},
+    rows::{Announced, DamagedRow, Joined, NextOperation, OperationRow, PaymentRow, Rows},
     submission::{Requests, Standing, Submission},
 };
 
@@ -93,7 +93,8 @@ impl Client {
     /// If a row cannot be read, or the wallet has joined no federation.
     pub fn load(rows: Memory, seed: &MasterSeed, random: [u8; 32]) -> Result<Self, LoadError> {
         let rows = Rows::load(rows)?;
-        let membership = rows.get(&Joined(())).ok_or(LoadError::NotJoined)?;
+        let mut membership = rows.get(&Joined(())).ok_or(LoadError::NotJoined)?;
+        membership.announcements = rows.get(&Announced(())).unwrap_or_default();
         Ok(Self {
             federation: Federation::open(membership, seed)?,
             rows,

@@ -25,7 +25,8 @@ pub struct Membership {
     pub genesis: Vec<u8>,
     /// Where guardians could be asked when the wallet joined.
     pub apis: BTreeMap<PeerId, String>,
-    /// Where they have said since that they are; verified.
+    /// Where they have said since that they are; verified. Kept in a row of its own, since it changes.
+    #[serde(skip)]
     pub announcements: Vec<Announcement>,
 }
 

@@ -36,6 +36,7 @@ use guildmint_core::ledger::Changes;
 pub fn join(membership: &Membership) -> Changes {
     let mut rows = rows::Rows::default();
     rows.put(&rows::Joined(()), membership);
+    rows.put(&rows::Announced(()), &membership.announcements);
     rows.take_changes()
 }
 

@@ -3,7 +3,7 @@
 use guildmint_core::{
     encoding::{hex_bytes, read, read_ordered, write},
     ledger::{Base, Changes, Key, Memory, Row, Scope, Space},
-    TxId,
+    Announcement, TxId,
 };
 use guildmint_mint::client::{NoteRequest, SpendableNote};
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,12 @@ pub(crate) struct NextAddress(pub ());
 #[derive(Debug, Serialize, Deserialize, Row)]
 #[row(table = 10, value = Millis, resident)]
 pub(crate) struct Sought(pub ());
+
+/// Where guardians have said that they are.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 11, value = Vec<Announcement>, resident)]
+pub(crate) struct Announced(pub ());
+
 /// A part of a list that is being searched.
 #[derive(Debug, Serialize, Deserialize, Row)]
 #[row(table = 8, value = Slice, resident)]
@@ -108,6 +114,7 @@ impl Rows {
                 || reads::<NextOperation>(key, value)
                 || reads::<NextAddress>(key, value)
                 || reads::<Sought>(key, value)
+                || reads::<Announced>(key, value)
                 || reads::<SliceRow>(key, value)
                 || reads::<Unrestored>(key, value);
             if !readable {

@@ -103,20 +103,7 @@ pub enum Command {
     /// Runs every check and every test of the project.
     Test,
     /// Kills guardians under load, again and again, and looks whether anything is lost.
-    Soak {
-        /// How many processes are killed in all.
-        #[structopt(long, default_value = "200", value_name = "N")]
-        kills: u64,
-        /// Where guardians keep their rows: sqlite, postgres, or mixed for half of them each.
-        #[structopt(long, default_value = "mixed", value_name = "kind")]
-        database: Databases,
-        /// Decides who is killed and when; one is made up if none is named.
-        #[structopt(long, value_name = "S")]
-        seed: Option<u64>,
-        /// How many pairs of users hand money to each other.
-        #[structopt(long, default_value = "2", value_name = "N")]
-        pairs: usize,
-    },
+    Soak(Soak),
     /// Runs federations in simulated time; arguments are handed to the simulator.
     #[structopt(setting = AppSettings::TrailingVarArg, setting = AppSettings::AllowLeadingHyphen)]
     Sim {
@@ -132,6 +119,24 @@ pub enum Command {
         /// What the benchmarks are to do.
         arguments: Vec<String>,
     },
+}
+
+// A doc comment would take the place of that of the command.
+#[allow(missing_docs)]
+#[derive(Debug, StructOpt)]
+pub struct Soak {
+    /// How many processes are killed in all.
+    #[structopt(long, default_value = "200", value_name = "N")]
+    pub kills: u64,
+    /// Where guardians keep their rows: sqlite, postgres, or mixed for half of them each.
+    #[structopt(long, default_value = "mixed", value_name = "kind")]
+    pub database: Databases,
+    /// Decides who is killed and when; one is made up if none is named.
+    #[structopt(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// How many pairs of users hand money to each other.
+    #[structopt(long, default_value = "2", value_name = "N")]
+    pub pairs: usize,
 }
 
 // Which network. A doc comment would take the place of those of the commands.
@@ -259,12 +264,12 @@ mod tests {
         let soak = parse("soak --kills 20 --database postgres --seed 7").unwrap();
         assert!(matches!(
             soak,
-            Command::Soak {
+            Command::Soak(Soak {
                 kills: 20,
                 database: Databases::Postgres,
                 seed: Some(7),
                 pairs: 2,
-            }
+            })
         ));
         assert!(parse("soak --database oracle")
             .unwrap_err()

@@ -11,6 +11,7 @@ pub mod control;
 pub mod electrs;
 pub mod faucet;
 pub mod federation;
+pub mod founding;
 pub mod logs;
 pub mod network;
 pub mod packages;

@@ -22,7 +22,7 @@ use guildmint_testbed::{
     command::run_shown,
     control::{control, Order},
     logs::tail,
-    network::{self, Network, Options, Tools},
+    network::{self, Keys, Network, Options, Tools},
     postgres::Databases,
     process::Lifetime,
     programs::{cargo, workspace, Build},
@@ -137,12 +137,7 @@ impl Testbed {
             Command::Servers { json } => self.servers(json),
             Command::Demo => self.demo(),
             Command::Test => suite::run(&self.cache, &self.stop),
-            Command::Soak {
-                kills,
-                database,
-                seed,
-                pairs,
-            } => self.soak(kills, database, seed, pairs),
+            Command::Soak(soak) => self.soak(&soak),
             Command::Sim { arguments } => self.sim(arguments),
             Command::Bench {
                 database,
@@ -170,6 +165,7 @@ impl Testbed {
             directory: directory.clone(),
             guardians,
             databases: Databases::Sqlite,
+            keys: Keys::Founded,
             lifetime,
         };
         let network = Network::up(options, &self.cache, &tools, &self.stop);
@@ -286,28 +282,20 @@ impl Testbed {
         Ok(())
     }
 
-    fn soak(
-        &self,
-        kills: u64,
-        databases: Databases,
-        seed: Option<u64>,
-        pairs: usize,
-    ) -> Result<()> {
+    fn soak(&self, options: &cli::Soak) -> Result<()> {
         let mut random = [0; 4];
         getrandom::getrandom(&mut random).map_err(|error| anyhow!("no randomness: {error}"))?;
         let plan = soak::Plan {
-            kills,
-            databases,
-            seed: seed.unwrap_or_else(|| u32::from_le_bytes(random).into()),
-            pairs,
+            kills: options.kills,
+            databases: options.database,
+            seed: options
+                .seed
+                .unwrap_or_else(|| u32::from_le_bytes(random).into()),
+            pairs: options.pairs,
         };
         eprintln!("seed {}", plan.seed);
-        let repeat = || {
-            format!(
-                "repeat it: cargo testbed soak --seed {} --kills {kills}",
-                plan.seed
-            )
-        };
+        let (seed, kills) = (plan.seed, plan.kills);
+        let repeat = || format!("repeat it: cargo testbed soak --seed {seed} --kills {kills}");
         soak::run(&plan, &self.cache, &self.stop).with_context(repeat)
     }
 
@@ -348,6 +336,7 @@ impl Testbed {
             directory: folder.path().join("net"),
             guardians: 4,
             databases,
+            keys: Keys::Dealt,
             lifetime: Lifetime::Tethered,
         };
         let network = Network::up(options, &self.cache, &tools, &self.stop)?;

@@ -14,6 +14,7 @@ use crate::{
     electrs::Electrs,
     faucet::{Faucet, FaucetError, COINBASE_MATURITY},
     federation::{deal, FederationError, Guardian},
+    founding,
     ports::{Ports, PortsError},
     postgres::{Databases, Postgres, PostgresError},
     process::{Identity, Lifetime, ProcessError, Running, Spec},
@@ -43,8 +44,20 @@ pub struct Options {
     pub guardians: usize,
     /// Where guardians keep their rows.
     pub databases: Databases,
+    /// Where guardians have their keys from.
+    pub keys: Keys,
     /// Whether it ends with the testbed.
     pub lifetime: Lifetime,
+}
+
+/// Where guardians have their keys from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// From a dealer, who knows them all for a moment. Quick.
+    #[default]
+    Dealt,
+    /// Made by themselves, as in a real federation.
+    Founded,
 }
 
 /// The programs that a network is made of.
@@ -170,6 +183,7 @@ impl Network {
             directory,
             guardians,
             databases,
+            keys,
             lifetime,
         } = options;
         let earlier = claim(&directory, guardians)?;
@@ -184,7 +198,12 @@ impl Network {
         };
         match earlier {
             Some(state) => network.resume(State { owner, ..state })?,
-            None => network.create(State::new(owner), (guardians, databases), cache, tools)?,
+            None => network.create(
+                State::new(owner),
+                (guardians, databases, keys),
+                cache,
+                tools,
+            )?,
         }
         network.note(|state| state.complete = true)?;
         Ok(network)
@@ -248,7 +267,7 @@ impl Network {
     fn create(
         &mut self,
         state: State,
-        (guardians, databases): (usize, Databases),
+        (guardians, databases, keys): (usize, Databases, Keys),
         cache: &Cache,
         tools: &Tools,
     ) -> Result<(), NetworkError> {
@@ -285,6 +304,9 @@ impl Network {
         if databases != Databases::Sqlite {
             self.give_databases(&mut guardians, databases)?;
         }
+        if keys == Keys::Founded {
+            return self.found(guardians, &electrs, programs);
+        }
         let tip = bitcoind.rpc.tip()?;
         let federation = deal(
             &self.directory,
@@ -299,6 +321,25 @@ impl Network {
             state.federation = Some(federation);
         })?;
         self.start(guardians.iter().map(|guardian| &guardian.spec))
+    }
+
+    /// Starts guardians that belong to no federation, and has them found one.
+    fn found(
+        &mut self,
+        guardians: Vec<Guardian>,
+        electrs: &Electrs,
+        programs: &Programs,
+    ) -> Result<(), NetworkError> {
+        let prepared = founding::prepare(&self.directory, &guardians, electrs);
+        prepared.map_err(|error| self.file_error(error))?;
+        self.note(|state| state.guardians.clone_from(&guardians))?;
+        self.spawn(guardians.iter().map(|guardian| &guardian.spec))?;
+        let progress = Progress::begin("founding the federation", None);
+        let founded = founding::found(&self.directory, programs, &guardians, electrs, &self.stop);
+        progress.end(if founded.is_ok() { "founded" } else { "failed" });
+        let federation = founded?;
+        self.note(|state| state.federation = Some(federation))?;
+        self.wait_ready(self.children.len() - guardians.len())
     }
 
     /// A database for each guardian that is to have one on a server.
@@ -336,6 +377,11 @@ impl Network {
     /// Starts servers together, then waits until all of them are ready.
     fn start<'a>(&mut self, specs: impl IntoIterator<Item = &'a Spec>) -> Result<(), NetworkError> {
         let first = self.children.len();
+        self.spawn(specs)?;
+        self.wait_ready(first)
+    }
+
+    fn spawn<'a>(&mut self, specs: impl IntoIterator<Item = &'a Spec>) -> Result<(), NetworkError> {
         for spec in specs {
             let child = spec.start(self.lifetime)?;
             let (name, identity) = (spec.name.clone(), child.identity());
@@ -344,6 +390,11 @@ impl Network {
                 state.processes.insert(name, identity);
             })?;
         }
+        Ok(())
+    }
+
+    /// Waits for all servers from one on.
+    fn wait_ready(&mut self, first: usize) -> Result<(), NetworkError> {
         let state = self.state()?;
         self.children[first..]
             .iter_mut()

@@ -15,7 +15,7 @@ use guildmint_testbed::{
     control::{control, Order},
     electrs::Electrs,
     faucet::FaucetError,
-    network::{down, Network, NetworkError, Options, Tools},
+    network::{down, Keys, Network, NetworkError, Options, Tools},
     process::Lifetime,
     programs::Programs,
     rpc::{Rpc, RpcError},
@@ -55,6 +55,7 @@ impl Setting {
             directory,
             guardians: 0,
             databases: Default::default(),
+            keys: Keys::Dealt,
             lifetime: Lifetime::Tethered,
         };
         Network::up(options, &self.cache, &self.tools, &Stop::default())
@@ -216,6 +217,7 @@ fn an_interrupted_start_leaves_nothing_running() {
         directory: directory.clone(),
         guardians: 0,
         databases: Default::default(),
+        keys: Keys::Dealt,
         lifetime: Lifetime::Detached,
     };
     Network::up(options, &setting.cache, &setting.tools, &stop).unwrap_err();
@@ -272,6 +274,7 @@ fn a_federation_that_does_not_start_says_why_and_leaves_nothing_running() {
             directory: directory.clone(),
             guardians: 4,
             databases: Default::default(),
+            keys: Keys::Dealt,
             lifetime: Lifetime::Detached,
         };
         let error = Network::up(options, &setting.cache, &setting.tools, &Stop::default())

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "federation/restore.rs"]
+mod restore;
 #[path = "federation/town.rs"]
 mod town;
 
@@ -46,6 +48,7 @@ fn bitcoin_comes_in_goes_from_hand_to_hand_and_out_and_every_figure_is_right() {
     notes_that_nobody_takes_are_taken_back(&town);
     notes_that_were_taken_stay_taken(&town);
     town.books_balance();
+    restore::a_wallet_comes_back_from_its_words_alone(&town);
 }
 
 fn a_deposit_waits_until_it_is_buried_and_is_claimed_by_itself(town: &Town) {

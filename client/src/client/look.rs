@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Asker, Client};
 use crate::{
     error::ClientError,
-    operation::{OperationId, Phase, View},
+    operation::{Operation, OperationId, Phase, View},
     payment::held,
     rows::{CoinRow, OperationRow, PaymentRow},
     submission::Standing,
@@ -145,7 +145,11 @@ impl Client {
     #[must_use]
     pub fn obstacle(&self, id: OperationId) -> Option<ClientError> {
         let blind = self.blind.get(&id).cloned().map(ClientError::Chain);
-        self.submission_obstacle(id).or(blind)
+        let restoring = || match self.rows.get(&OperationRow(id))?.operation {
+            Operation::Restore(restore) => restore.trouble().cloned().map(ClientError::from),
+            _ => None,
+        };
+        self.submission_obstacle(id).or(blind).or_else(restoring)
     }
 
     fn submission_obstacle(&self, id: OperationId) -> Option<ClientError> {

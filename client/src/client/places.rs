@@ -7,7 +7,7 @@ use super::{Client, Owner};
 use crate::{
     api::{ApiRequest, RequestError},
     event::Action,
-    rows::{Joined, Sought},
+    rows::{Announced, Joined, Sought},
 };
 
 /// How soon guardians are asked again where the others are, when one of them cannot be reached.
@@ -60,7 +60,8 @@ impl Client {
             return;
         };
         membership.announcements = self.federation.places.iter().cloned().collect();
-        self.rows.put(&Joined(()), &membership);
+        let announced = &membership.announcements;
+        self.rows.put(&Announced(()), announced);
         let apis = membership.addresses();
         if apis != self.federation.apis {
             self.federation.apis.clone_from(&apis);

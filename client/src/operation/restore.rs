@@ -89,6 +89,11 @@ impl Restore {
         }
     }
 
+    /// What was in the way the last time it got no further.
+    pub(crate) fn trouble(&self) -> Option<&Reject> {
+        self.trouble.as_ref()
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.state == State::Done
     }

@@ -26,7 +26,8 @@ pub const MAX_KEYS: u16 = guildmint_tbs::dkg::Params::MAX_KEYS;
 /// The least and most that may lie between two epochs, in milliseconds.
 const EPOCH_FLOOR_MS: std::ops::RangeInclusive<u32> = 1..=10_000;
 
-const MAX_PROPOSAL_BYTES: usize = 256 * 1024;
+/// Bytes of an encoded proposal. A larger one is not heard.
+const MAX_PROPOSAL_BYTES: usize = 64 * 1024;
 
 /// Everything about a federation that is not a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Wire)]

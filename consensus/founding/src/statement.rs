@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Proposal, Roster};
 
 /// Proposals of one guardian. Further ones are not taken; whoever needs more begins again with new codes.
-pub const MAX_PROPOSALS: u16 = 16;
+pub const MAX_PROPOSALS: u16 = 8;
 
 /// Something that a guardian says to all, once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Wire)]

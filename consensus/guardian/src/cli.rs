@@ -38,6 +38,29 @@ pub enum Command {
     Setup(SetupCommand),
     /// Says who may use the operator's pages.
     Admin(AdminCommand),
+    /// Writes descriptors of the federation's coins, with private keys, for another wallet to import. No federation need run.
+    ///
+    /// With the secrets of n − f guardians the coins can be spent, with fewer they can be signed for in part. The file is what
+    /// bitcoind's importdescriptors takes. Whoever reads it has these guardians' keys to the coins in it.
+    RecoverWallet(RecoverWallet),
+}
+
+/// Where a federation's secrets and coins are.
+#[derive(Debug, StructOpt)]
+pub struct RecoverWallet {
+    /// A guardian's data directory, with consensus.toml and secrets; once for each guardian.
+    #[structopt(long, value_name = "directory", required = true, number_of_values = 1)]
+    pub data_dir: Vec<PathBuf>,
+    /// The file with the passphrase of its secrets; in the same order.
+    #[structopt(long, value_name = "file", required = true, number_of_values = 1)]
+    pub password_file: Vec<PathBuf>,
+    /// A guardian's answer to /v1/wallet/recoverable, in a file; several if it has pages. Without it, the database of the
+    /// first guardian is read, which must not be running.
+    #[structopt(long, value_name = "file", number_of_values = 1)]
+    pub coins: Vec<PathBuf>,
+    /// The file to write, which must not exist. Only you can read it.
+    #[structopt(long, value_name = "file")]
+    pub output: PathBuf,
 }
 
 /// What to do with the password of the operator's pages.
@@ -70,7 +93,8 @@ pub enum ConfigCommand {
     },
 }
 
-/// Options that all commands share.
+// Options that all commands share. (A doc comment would become the help of every command that has them.)
+#[allow(missing_docs)]
 #[derive(Debug, Clone, Default, StructOpt)]
 pub struct Options {
     /// The directory with consensus.toml, local.toml and secrets.
@@ -173,4 +197,16 @@ fn environment() -> BTreeMap<String, String> {
             .then(|| (name, value.to_string_lossy().into_owned()))
     });
     variables.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It panics if two options have one name.
+    #[test]
+    fn no_option_is_there_twice() {
+        let help = Command::clap();
+        assert_eq!(help.get_name(), "guildmintd");
+    }
 }

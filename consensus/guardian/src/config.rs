@@ -1,13 +1,14 @@
 //! What a guardian runs with: files, environment and flags, and which of them a value came from.
 
 mod admin;
+mod passphrase;
 
 pub use admin::AdminSettings;
+pub use passphrase::{first_line, read_passphrase, read_passphrase_file};
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    io::{self, IsTerminal as _, Read as _},
+    fmt, io,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -15,7 +16,6 @@ use std::{
 use guildmint_core::{GenesisConfig, PeerId};
 use serde_json::{json, Value as Json};
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 use crate::{
     database::Database,
@@ -33,9 +33,6 @@ pub use source::Source;
 
 /// Environment variables start with this.
 pub const ENVIRONMENT_PREFIX: &str = "GUILDMINT_";
-
-/// Bytes of a passphrase that are read. A longer one is cut, everywhere alike.
-const MAX_PASSPHRASE_BYTES: u64 = 4096;
 
 /// A setting: its name, from which its flag (`--api-listen`) and its variable (`GUILDMINT_API_LISTEN`) follow, and what it may
 /// be.
@@ -475,38 +472,6 @@ pub fn read_local(data_dir: &Path) -> Result<LocalFile, ConfigError> {
             Ok(LocalFile::default())
         }
         read => Ok(read?),
-    }
-}
-
-/// The passphrase: the first line of the file that the settings name, or of standard input.
-///
-/// # Errors
-/// If there is none.
-pub fn read_passphrase(sources: &Sources) -> Result<Zeroizing<String>, ConfigError> {
-    let (place, text) = match sources.text(Key::PASSWORD_FILE) {
-        Some((path, _)) => {
-            let text = std::fs::File::open(&path).and_then(first_line);
-            (path, text)
-        }
-        None if io::stdin().is_terminal() => {
-            let hidden = io::Error::other("it would show on the terminal");
-            ("the terminal".to_owned(), Err(hidden))
-        }
-        None => ("standard input".to_owned(), first_line(io::stdin())),
-    };
-    text.map_err(|problem| ConfigError::Passphrase { place, problem })
-}
-
-/// The first line of a file, as passwords are given. No more than a passphrase may have is read.
-///
-/// # Errors
-/// If it cannot be read, or is empty.
-pub fn first_line(from: impl io::Read) -> io::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::new());
-    from.take(MAX_PASSPHRASE_BYTES).read_to_string(&mut text)?;
-    match text.lines().next() {
-        None | Some("") => Err(io::Error::other("it is empty")),
-        Some(line) => Ok(Zeroizing::new(line.to_owned())),
     }
 }
 

@@ -30,6 +30,8 @@ mod place;
 #[cfg(feature = "daemon")]
 mod readable;
 #[cfg(feature = "daemon")]
+pub mod recover;
+#[cfg(feature = "daemon")]
 mod running;
 #[cfg(feature = "daemon")]
 mod shell;

@@ -15,11 +15,13 @@ use guildmint_api::Token;
 
 use guildmintd::{
     admin,
-    cli::{AdminCommand, Command, ConfigCommand, Options, SetupCommand},
+    cli::{AdminCommand, Command, ConfigCommand, Options, RecoverWallet, SetupCommand},
     config::{first_line, read_passphrase, Config, ConfigError, LogFormat, Settings},
     files::Hidden,
     founding::{self, Founded, Founding},
-    modules, run,
+    modules,
+    recover::{recover_wallet, RecoverError},
+    run,
     secrets::Cost,
     Database,
 };
@@ -57,10 +59,11 @@ fn main() -> ExitCode {
             true
         }),
         Command::Admin(command) => set_admin(command),
+        Command::RecoverWallet(command) => recover(command),
     };
     match done {
         Ok(ready) => ExitCode::from(u8::from(!ready)),
-        Err(error) => match error.downcast_ref::<ConfigError>() {
+        Err(error) => match config_error(&error) {
             Some(config) => fail("configuration", &config.to_string(), config.exit_code()),
             None => match backup_commands::exit_code(&error) {
                 Some(status) => fail("backup", &error.to_string(), status),
@@ -68,6 +71,19 @@ fn main() -> ExitCode {
             },
         },
     }
+}
+
+fn config_error(error: &anyhow::Error) -> Option<&ConfigError> {
+    match error.downcast_ref() {
+        Some(RecoverError::Config(config)) => Some(config),
+        _ => error.downcast_ref(),
+    }
+}
+
+fn recover(command: RecoverWallet) -> anyhow::Result<bool> {
+    let done = async_std::task::block_on(recover_wallet(command))?;
+    println!("{done:#}");
+    Ok(true)
 }
 
 fn start(options: Options) -> anyhow::Result<bool> {

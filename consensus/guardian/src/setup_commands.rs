@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Read as _};
 use anyhow::Context as _;
 use guildmintd::{
     cli::{Options, SetupCommand},
-    config::Key,
+    config::Settings,
 };
 use serde_json::{json, Value as Json};
 
@@ -26,10 +26,12 @@ pub(crate) fn question(command: SetupCommand) -> anyhow::Result<(Options, Questi
         body: Some(body),
     };
     Ok(match command {
-        SetupCommand::Code { name, p2p, options } => {
+        SetupCommand::Code { name, options } => {
             let (_, sources) = options.clone().sources()?;
-            let api_url = sources.get(Key::API_URL, |url| Some(url.to_owned()))?;
-            let body = json!({ "name": name, "p2p": p2p, "api": api_url });
+            let settings = Settings::resolve(&sources)?;
+            let p2p = settings.p2p_address.context("say where other guardians reach this one: --p2p-address /dns4/guardian.example/tcp/8173, or p2p_address in local.toml")?;
+            let api = settings.api_url.context("say where clients reach this guardian: --api-url https://guardian.example, or api_url in local.toml")?;
+            let body = json!({ "name": name, "p2p": p2p, "api": api });
             (options, step("/v1/setup/code", body))
         }
         SetupCommand::Join { codes, options } => {

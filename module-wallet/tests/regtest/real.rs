@@ -4,7 +4,7 @@ use bitcoin::{Address, Amount, Network as Chain, ScriptBuf, Transaction, TxOut};
 use guildmint_testbed::{
     cache::Cache,
     faucet::Faucet,
-    network::{Network, Options, Tools},
+    network::{Keys, Network, Options, Tools},
     process::Lifetime,
     rpc::Rpc,
     servers::Servers,
@@ -36,6 +36,7 @@ impl Real {
             directory: folder.path().join("net"),
             guardians: 0,
             databases: Default::default(),
+            keys: Keys::Dealt,
             lifetime: Lifetime::Tethered,
         };
         let network = Network::up(options, &cache, &tools, &Stop::default()).unwrap();

@@ -250,7 +250,16 @@ fn who_catches_up_answers_nothing_from_the_past() {
 /// Where nobody has a reason for an epoch, the one in which it keeps silent may be long in coming; clients need not wait for that.
 #[test]
 fn a_guardian_that_has_caught_up_serves_clients_though_it_still_keeps_silent() {
-    let mut world = World::new(Setup::guardians(4), 38);
+    // Whether it learns of the open epoch before it has caught up is chance.
+    let silent = (0..40)
+        .filter(|seed| keeps_silent_and_serves(*seed))
+        .count();
+    assert!(silent > 0, "it never kept silent");
+}
+
+/// Whether it still keeps silent when it has caught up; if so, it must serve clients.
+fn keeps_silent_and_serves(seed: u64) -> bool {
+    let mut world = World::new(Setup::guardians(4), seed);
     for name in 0..10 {
         world.submit_play(name, 1_000);
         world.run(200);
@@ -259,16 +268,21 @@ fn a_guardian_that_has_caught_up_serves_clients_though_it_still_keeps_silent() {
     world.stop(FORGETFUL);
     world.wipe(FORGETFUL);
     world.start(FORGETFUL);
-    world.run(MINUTE_MS);
-    assert_eq!(world.committed()[0], world.committed()[1]);
-    assert!(world.fenced(FORGETFUL).is_some(), "it may have spoken");
+    while world.committed()[0] != world.committed()[1] {
+        world.run(10);
+    }
+    if world.fenced(FORGETFUL).is_none() {
+        return false;
+    }
+    world.run(100);
     let answers = world.question(&[FORGETFUL], &Request::Status);
     let [Reply::Status(status)] = &answers[..] else {
         panic!("{answers:?}")
     };
-    assert_eq!(status.not_ready, None);
+    assert_eq!(status.not_ready, None, "seed {seed}");
     // The next epoch is over without it.
     world.submit_play(100, 1_000);
     world.run_until_settled(MINUTE_MS);
-    assert_eq!(world.fenced(FORGETFUL), None);
+    assert_eq!(world.fenced(FORGETFUL), None, "seed {seed}");
+    true
 }

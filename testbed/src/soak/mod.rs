@@ -17,7 +17,7 @@ use std::{
 use anyhow::{anyhow, Context, Result};
 use guildmint_testbed::{
     cache::Cache,
-    network::{stop_all, Network, Options, Tools},
+    network::{stop_all, Keys, Network, Options, Tools},
     postgres::Databases,
     process::Lifetime,
     programs::Build,
@@ -72,6 +72,7 @@ pub fn run(plan: &Plan, cache: &Cache, stop: &Stop) -> Result<()> {
         directory: folder.path().join("net"),
         guardians: GUARDIANS,
         databases: plan.databases,
+        keys: Keys::Dealt,
         lifetime: Lifetime::Tethered,
     };
     let network = Network::up(options, cache, &tools, stop)?;

@@ -8,7 +8,7 @@ use guildmint_testbed::{
     control::{control, Order},
     faucet::Faucet,
     federation::Guardian,
-    network::{stop_all, Network, Options, Tools},
+    network::{stop_all, Keys, Network, Options, Tools},
     ports::Ports,
     postgres::Databases,
     process::Lifetime,
@@ -59,6 +59,7 @@ impl Town {
             directory: folder.path().join("net"),
             guardians: 4,
             databases: Databases::Sqlite,
+            keys: Keys::Dealt,
             lifetime: Lifetime::Tethered,
         };
         let network =
@@ -81,6 +82,16 @@ impl Town {
             network,
             _folder: folder,
         }
+    }
+
+    /// A user's folder with nothing in it yet.
+    pub fn stranger(&self, name: &str) -> Wallet {
+        let folder = self._folder.path();
+        Wallet::new(&self.programs.wallet, folder, name, &Stop::default()).unwrap()
+    }
+
+    pub fn invite(&self) -> String {
+        self.network.state().unwrap().federation.unwrap().invite
     }
 
     pub fn directory(&self) -> &Path {

@@ -211,6 +211,24 @@ fn one_liar_neither_hides_nor_invents_anything() {
 }
 
 #[test]
+fn what_is_in_the_way_is_said_and_passes() {
+    let mut world = World::standard();
+    world.fund(0, 5_000);
+    world.fake.moods = vec![Mood::Down; 4];
+    world.lose(0);
+    let operation = world.start(0, RESTORE);
+    world.pass(0, 60_000);
+    let obstacle = world.users[0].client.obstacle(operation);
+    assert_eq!(obstacle.unwrap().code(), "too_few_guardians");
+    world.fake.moods = vec![Mood::Honest; 4];
+    world.end(0, operation);
+    assert_eq!(
+        (world.balance(0), world.users[0].client.obstacle(operation)),
+        (5_000_000, None)
+    );
+}
+
+#[test]
 fn a_search_that_is_killed_goes_on_where_it_was() {
     let mut world = World::standard();
     lived(&mut world);

@@ -9,20 +9,12 @@ use super::Options;
 /// Steps by which a federation is founded. The guardian must run: `guildmintd run` in the same data directory.
 #[derive(Debug, StructOpt)]
 pub enum SetupCommand {
-    /// Makes this guardian's setup code, and prints it. Give it to all other operators. --api-url must be given as well: where clients
-    /// will reach it, such as https://guardian.example.
+    /// Makes this guardian's setup code, and prints it. Give it to all other operators. The settings p2p_address and api_url say where
+    /// others reach it.
     Code {
         /// What this guardian calls itself.
         #[structopt(long)]
         name: String,
-        /// Where other guardians reach it, such as /dns4/guardian.example/tcp/8173; may be given several times.
-        #[structopt(
-            long,
-            value_name = "multiaddress",
-            required = true,
-            number_of_values = 1
-        )]
-        p2p: Vec<String>,
         #[allow(missing_docs)]
         #[structopt(flatten)]
         options: Options,

@@ -22,6 +22,7 @@ const SEED: &str = "seed";
 const CODE: &str = "code";
 const CODES: &str = "codes";
 const SAID: &str = "said";
+const ALL_DONE: &str = "all-done";
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -114,6 +115,16 @@ impl Folder {
             all.push(Said::decode(&bytes).map_err(|_| self.damaged(SAID))?);
         }
         Ok(all)
+    }
+
+    /// Remembers that all guardians have their keys: from then on nobody needs this one to found.
+    pub(super) fn save_all_done(&self) -> Result<(), FoundError> {
+        self.write(ALL_DONE, &[])
+    }
+
+    /// Whether all guardians have their keys.
+    pub(super) fn are_all_done(&self) -> bool {
+        self.0.join(ALL_DONE).exists()
     }
 
     /// Erases everything, the seed first.

@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 use crate::{
     admin::{self, AdminError, PasswordFile},
     config::Settings,
-    files::{FileError, CONSENSUS_FILE, SECRETS_FILE},
+    files::{read_toml, ConsensusFile, FileError, CONSENSUS_FILE, SECRETS_FILE},
     guardian::RunError,
     secrets::{Cost, SecretsError},
     signals::stop_signal,
@@ -141,12 +141,24 @@ pub fn is_due(data_dir: &Path) -> bool {
 
 /// Whether a guardian has begun to found a federation in a data directory, and has not quite finished.
 pub(crate) fn is_under_way(data_dir: &Path) -> bool {
-    Folder::of(data_dir).exists()
+    Folder::of(data_dir).path().exists()
 }
 
 /// Where it keeps what it needs for that.
 pub(crate) fn folder(data_dir: &Path) -> PathBuf {
     Folder::of(data_dir).path().to_owned()
+}
+
+/// The federation, if a guardian that was stopped had nothing left to do but to erase the folder.
+fn finished(data_dir: &Path, folder: &Folder) -> Result<Option<FederationId>, FoundError> {
+    let file = data_dir.join(CONSENSUS_FILE);
+    // A folder whose seed is gone has been erased in part.
+    let is_finished = file.exists() && (folder.are_all_done() || !folder.exists());
+    if !is_finished {
+        return Ok(None);
+    }
+    let consensus: ConsensusFile = read_toml(&file)?;
+    Ok(Some(consensus.federation))
 }
 
 /// Founds a federation, or goes on with it: serves the operator's listener until there is one, or SIGTERM or SIGINT.
@@ -171,8 +183,13 @@ pub async fn found_until(
 ) -> Result<Founded, FoundError> {
     let data_dir = founding.data_dir.clone();
     let lock = DirectoryLock::take(&data_dir)?;
+    let folder = Folder::of(&data_dir);
+    if let Some(id) = finished(&data_dir, &folder)? {
+        folder.erase()?;
+        return Ok(Founded::Federation(id));
+    }
     let secrets = data_dir.join(SECRETS_FILE);
-    let is_new = !Folder::of(&data_dir).exists() && !data_dir.join(CONSENSUS_FILE).exists();
+    let is_new = !folder.exists() && !data_dir.join(CONSENSUS_FILE).exists();
     if is_new && secrets.exists() {
         return Err(FoundError::Occupied(secrets));
     }
@@ -197,7 +214,7 @@ pub async fn found_until(
     organizer.stop().await;
     admin::remove_cookie(&data_dir);
     if let Ok(Founded::Federation(id)) = &founded {
-        Folder::of(&data_dir).erase()?;
+        folder.erase()?;
         tracing::info!(federation = %id, "the federation is founded");
     }
     drop(lock);

@@ -179,23 +179,30 @@ impl Organizer {
                 self.remind().await?;
             }
         }
-        Ok(self.founded())
+        self.founded()
     }
 
     /// Whether the federation exists, and nobody needs us to get there.
-    fn founded(&mut self) -> Option<Founded> {
+    fn founded(&mut self) -> Result<Option<Founded>, FoundError> {
         let is_impatient = self.is_impatient;
-        let together = self.together.as_mut()?;
-        let Some(Ok(id)) = together.finished else {
-            return None;
+        let Some(together) = &mut self.together else {
+            return Ok(None);
         };
-        if together.meeting.as_ref()?.are_others_done() {
-            together.all_done.get_or_insert_with(Instant::now);
+        let Some(Ok(id)) = together.finished else {
+            return Ok(None);
+        };
+        let knows = together
+            .meeting
+            .as_ref()
+            .is_some_and(Meeting::are_others_done);
+        if knows && together.all_done.is_none() {
+            self.folder.save_all_done()?;
+            together.all_done = Some(Instant::now());
         }
         let is_alone = together.roster.quorum().guardians() == 1;
         let is_heard = |at: Instant| at.elapsed() > GOODBYE || is_alone;
         let leaves = is_impatient || together.all_done.is_some_and(is_heard);
-        leaves.then_some(Founded::Federation(id))
+        Ok(leaves.then_some(Founded::Federation(id)))
     }
 
     async fn hear(&mut self, event: NetworkEvent) -> Result<(), FoundError> {

@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use guildmint_core::{founding::Founders, PeerId};
-use guildmint_founding::{Meeting, MeetingAction, Roster, Said, Seed, SetupCode, PACKET_VERSION};
+use guildmint_core::{founding::Founders, PeerId, Wire as _};
+use guildmint_founding::{Meeting, MeetingAction, Proposal, Roster, Said, Seed, SetupCode, PACKET_VERSION};
+use guildmint_mint::Mint;
+use serde_json::json;
 
 use crate::canonical::wire;
 
@@ -25,9 +27,13 @@ pub fn target(bytes: &[u8]) {
 pub fn begin(saved: Option<Said>) -> Option<Meeting> {
     static ROSTER: OnceLock<Option<Roster>> = OnceLock::new();
     let roster = ROSTER.get_or_init(roster).clone()?;
-    let founders = Arc::new(Founders::default());
+    let founders = Arc::new(founders());
     let (meeting, _) = Meeting::new(roster, Seed::new([1; 32]), founders, saved).ok()?;
     Some(meeting)
+}
+
+fn founders() -> Founders {
+    Founders::default().with::<Mint>()
 }
 
 fn roster() -> Option<Roster> {
@@ -41,16 +47,32 @@ pub fn code(byte: u8) -> Option<SetupCode> {
     SetupCode::new(&seed, "guardian".into(), p2p, "https://a".into()).ok()
 }
 
-/// Packets that an honest guardian makes.
+/// Packets and statements that an honest guardian makes.
 pub fn honest() -> Vec<Vec<u8>> {
     let Some(mut meeting) = begin(None) else {
         return Vec::new();
     };
+    let terms = json!({ "denominations": [0], "input_fee": 0, "output_fee": 0 });
+    let proposal = json!({
+        "name": "a", "network": "regtest", "epoch_floor_ms": 50,
+        "modules": [{ "kind": "mint", "terms": terms }],
+    });
     let mut packets = Vec::new();
-    for action in meeting.remind(PeerId(3), true) {
-        if let MeetingAction::Send { bytes, .. } = action {
-            packets.push(bytes);
+    let proposed = Proposal::from_json(proposal, &founders()).ok();
+    let actions = proposed.and_then(|proposal| meeting.propose(proposal).ok());
+    for action in actions.into_iter().flat_map(|(_, actions)| actions) {
+        packets.push(match action {
+            MeetingAction::Save(said) => said.encode(),
+            MeetingAction::Send { bytes, .. } => bytes,
+        });
+    }
+    for peer in (0..4).map(PeerId) {
+        for action in meeting.remind(peer, true) {
+            if let MeetingAction::Send { bytes, .. } = action {
+                packets.push(bytes);
+            }
         }
     }
+    packets.dedup();
     packets
 }
