@@ -147,7 +147,10 @@ fn a_guardian_whose_directory_is_gone_comes_back_from_its_backup_and_is_needed()
     let begun = Instant::now();
     backup::create(&old, &file, &password, Cost::STRONG, &registry()).unwrap();
     let created = begun.elapsed();
-    assert!((0..60).contains(&backup_age(&guardians[3], &old)));
+    // What operators are told is a little old.
+    while backup_age(&guardians[3], &old) == -1 {
+        assert!(begun.elapsed() < LIMIT, "nobody is told of the backup");
+    }
     all(&guardians, GIFTS / 2..GIFTS);
 
     block_on(guardians.pop().unwrap().stop()).unwrap();

@@ -46,7 +46,8 @@ pub enum BackupCommand {
     },
 }
 
-/// Where the passphrase comes from.
+// Where the passphrase comes from. (A doc comment would become the help of every command that has it.)
+#[allow(missing_docs)]
 #[derive(Debug, Clone, Default, StructOpt)]
 pub struct Passphrase {
     /// The file with the passphrase of the secrets; without it, it is read from standard input.
