@@ -6,7 +6,7 @@ use bitcoin::{
     secp256k1::{PublicKey, SecretKey},
     BlockHash, Network,
 };
-use guildmint_core::{Amount, Quorum, Wire};
+use guildmint_core::{Amount, DecodeError, Quorum, Wire};
 use secp256k1::SECP256K1;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -56,8 +56,7 @@ pub struct RecoveryBranch {
 }
 
 /// The wallet's parameters and public keys; part of the genesis config.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Wire)]
-#[wire(version = 1, max_bytes = limits::MAX_CONFIG_BYTES)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WalletConfig {
     /// The bitcoin network.
     pub network: Network,
@@ -81,6 +80,77 @@ pub struct WalletConfig {
     pub electrum: Vec<String>,
     /// A second way to spend, after a time; none by default.
     pub recovery: Option<RecoveryBranch>,
+}
+
+/// All but the last field: layout 1, which federations without a recovery branch keep for ever, since their ids are hashes of it.
+#[derive(Serialize, Deserialize, Wire)]
+#[wire(version = 1, max_bytes = limits::MAX_CONFIG_BYTES)]
+struct WithoutRecovery {
+    network: Network,
+    guardians: Vec<PublicKey>,
+    finality_blocks: u32,
+    start: Block,
+    min_peg_in_sat: u64,
+    fee_rate_bounds: FeeRateBounds,
+    peg_in_fee: Amount,
+    peg_out_fee: Amount,
+    max_queue: u16,
+    electrum: Vec<String>,
+}
+
+/// Layout 2.
+#[derive(Serialize, Deserialize, Wire)]
+#[wire(version = 2, max_bytes = limits::MAX_CONFIG_BYTES)]
+struct WithRecovery {
+    rest: WithoutRecovery,
+    recovery: RecoveryBranch,
+}
+
+impl Wire for WalletConfig {
+    const VERSION: u8 = WithRecovery::VERSION;
+    const MAX_BYTES: usize = limits::MAX_CONFIG_BYTES;
+
+    fn encode(&self) -> Vec<u8> {
+        let rest = WithoutRecovery {
+            network: self.network,
+            guardians: self.guardians.clone(),
+            finality_blocks: self.finality_blocks,
+            start: self.start,
+            min_peg_in_sat: self.min_peg_in_sat,
+            fee_rate_bounds: self.fee_rate_bounds,
+            peg_in_fee: self.peg_in_fee,
+            peg_out_fee: self.peg_out_fee,
+            max_queue: self.max_queue,
+            electrum: self.electrum.clone(),
+        };
+        match self.recovery.clone() {
+            None => rest.encode(),
+            Some(recovery) => WithRecovery { rest, recovery }.encode(),
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (rest, recovery) = match bytes.first() {
+            Some(&WithoutRecovery::VERSION) => (WithoutRecovery::decode(bytes)?, None),
+            _ => {
+                let WithRecovery { rest, recovery } = WithRecovery::decode(bytes)?;
+                (rest, Some(recovery))
+            }
+        };
+        Ok(Self {
+            network: rest.network,
+            guardians: rest.guardians,
+            finality_blocks: rest.finality_blocks,
+            start: rest.start,
+            min_peg_in_sat: rest.min_peg_in_sat,
+            fee_rate_bounds: rest.fee_rate_bounds,
+            peg_in_fee: rest.peg_in_fee,
+            peg_out_fee: rest.peg_out_fee,
+            max_queue: rest.max_queue,
+            electrum: rest.electrum,
+            recovery,
+        })
+    }
 }
 
 /// A config that no federation can have.
@@ -275,6 +345,19 @@ mod tests {
     #[test]
     fn round_trip() {
         assert_eq!(WalletConfig::decode(&config().encode()), Ok(config()));
+        assert_eq!(config().encode()[0], 1);
+        let branch = RecoveryBranch {
+            after_blocks: 1_000,
+            threshold: 1,
+            keys: vec![secret(9).public()],
+        };
+        let with_branch = WalletConfig {
+            recovery: Some(branch),
+            ..config()
+        };
+        let encoded = with_branch.encode();
+        assert_eq!(encoded[0], 2);
+        assert_eq!(WalletConfig::decode(&encoded), Ok(with_branch));
         assert_eq!(WalletSecret::decode(&secret(5).encode()), Ok(secret(5)));
     }
 

@@ -169,7 +169,11 @@ impl Guardian {
     /// What it tells its operator in figures.
     pub fn metrics(&self) -> io::Result<String> {
         let url = format!("{}/metrics", self.admin_url);
-        let response = minreq::get(&url).with_timeout(REQUEST_LIMIT_S).send();
+        let cookie = fs::read_to_string(self.data_dir.join("admin.cookie"))?;
+        let response = minreq::get(&url)
+            .with_header("authorization", format!("Bearer {}", cookie.trim()))
+            .with_timeout(REQUEST_LIMIT_S)
+            .send();
         let response = response.map_err(|error| io::Error::other(format!("{url}: {error}")))?;
         let text = response.as_str().map_err(io::Error::other)?;
         Ok(text.to_owned())
