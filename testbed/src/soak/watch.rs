@@ -123,7 +123,7 @@ impl Watch {
             let metrics = guardian.metrics().context("metrics")?;
             let lines = metrics
                 .lines()
-                .filter(|line| line.starts_with("guildmint_faults_total"));
+                .filter(|line| line.starts_with("guildmint_faults_total") && !line.ends_with(" 0"));
             faults.extend(lines.map(|line| format!("{}: {line}", guardian.spec.name)));
         }
         Ok(faults)
