@@ -58,14 +58,14 @@ pub enum FederationError {
     /// There are too few free ports.
     #[error(transparent)]
     Ports(#[from] PortsError),
-    /// The dealer does not run.
+    /// The dealer, or a command of a guardian, does not run.
     #[error(transparent)]
-    Dealer(#[from] CommandError),
-    /// The dealer refuses.
-    #[error("the dealer refuses: {0}")]
+    Command(#[from] CommandError),
+    /// The dealer, or a guardian that founds, refuses.
+    #[error("no federation comes of it: {0}")]
     Refused(String),
-    /// The dealer's answer is not understood.
-    #[error("the dealer's answer is not understood: {error}: {answer}")]
+    /// Its answer is not understood.
+    #[error("the answer is not understood: {error}: {answer}")]
     Malformed {
         /// What is wrong.
         error: String,

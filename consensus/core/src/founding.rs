@@ -216,28 +216,16 @@ impl Founders {
         self
     }
 
+    /// Asks the module of a kind; `wrong` says what its refusal means, with the kind and the problem.
     fn ask<'a, T>(
         &'a self,
         kind: &str,
-        wrong: impl FnOnce(String) -> FoundingError,
+        wrong: fn(String, String) -> FoundingError,
         question: impl FnOnce(&'a dyn DynFounder) -> Result<T, String>,
     ) -> Result<T, FoundingError> {
         let founder = self.founders.get(kind);
         let founder = founder.ok_or_else(|| FoundingError::UnknownModule(clean(kind)))?;
-        question(founder.as_ref()).map_err(wrong)
-    }
-
-    fn ask_terms<'a, T>(
-        &'a self,
-        kind: &str,
-        question: impl FnOnce(&'a dyn DynFounder) -> Result<T, String>,
-    ) -> Result<T, FoundingError> {
-        let kind_of = kind.to_owned();
-        let wrong = |problem| FoundingError::Terms {
-            kind: kind_of,
-            problem,
-        };
-        self.ask(kind, wrong, question)
+        question(founder.as_ref()).map_err(|problem| wrong(kind.to_owned(), problem))
     }
 
     /// Checks a module's terms.
@@ -245,7 +233,9 @@ impl Founders {
     /// # Errors
     /// If the module or its terms are none that this software knows.
     pub fn check_terms(&self, module: &ModuleTerms, place: Place) -> Result<(), FoundingError> {
-        self.ask_terms(&module.kind, |one| one.check_terms(&module.terms, place))
+        self.ask(&module.kind, wrong_terms, |one| {
+            one.check_terms(&module.terms, place)
+        })
     }
 
     /// How many threshold keys a module needs.
@@ -253,7 +243,9 @@ impl Founders {
     /// # Errors
     /// If the module or its terms are none that this software knows.
     pub fn threshold_keys(&self, module: &ModuleTerms) -> Result<u16, FoundingError> {
-        self.ask_terms(&module.kind, |one| one.threshold_keys(&module.terms))
+        self.ask(&module.kind, wrong_terms, |one| {
+            one.threshold_keys(&module.terms)
+        })
     }
 
     /// What this guardian announces for a module.
@@ -265,7 +257,9 @@ impl Founders {
         module: &ModuleTerms,
         seed: &[u8; 32],
     ) -> Result<Vec<u8>, FoundingError> {
-        self.ask_terms(&module.kind, |one| one.announce(&module.terms, seed))
+        self.ask(&module.kind, wrong_terms, |one| {
+            one.announce(&module.terms, seed)
+        })
     }
 
     /// Checks what a guardian announced for a module.
@@ -277,8 +271,7 @@ impl Founders {
         module: &ModuleTerms,
         announcement: &[u8],
     ) -> Result<(), FoundingError> {
-        let kind = module.kind.clone();
-        let wrong = |problem| FoundingError::Announcement { kind, problem };
+        let wrong = |kind, problem| FoundingError::Announcement { kind, problem };
         self.ask(&module.kind, wrong, |one| {
             one.check_announcement(&module.terms, announcement)
         })
@@ -295,7 +288,7 @@ impl Founders {
         announcements: &[Vec<u8>],
         keys: &[PublicKeys],
     ) -> Result<ModuleConfig, FoundingError> {
-        let config = self.ask_found(&module.kind, |one| {
+        let config = self.ask(&module.kind, not_founded, |one| {
             one.config(place, &module.terms, announcements, keys)
         })?;
         let kind = module.kind.clone();
@@ -313,22 +306,9 @@ impl Founders {
         seed: &[u8; 32],
         shares: &[KeyShare],
     ) -> Result<Zeroizing<Vec<u8>>, FoundingError> {
-        self.ask_found(&module.kind, |one| {
+        self.ask(&module.kind, not_founded, |one| {
             one.secret(place, &module.terms, seed, shares)
         })
-    }
-
-    fn ask_found<'a, T>(
-        &'a self,
-        kind: &str,
-        question: impl FnOnce(&'a dyn DynFounder) -> Result<T, String>,
-    ) -> Result<T, FoundingError> {
-        let kind_of = kind.to_owned();
-        let wrong = |problem| FoundingError::Found {
-            kind: kind_of,
-            problem,
-        };
-        self.ask(kind, wrong, question)
     }
 
     /// A module's terms for people.
@@ -336,7 +316,7 @@ impl Founders {
     /// # Errors
     /// If the module or its terms are none that this software knows.
     pub fn to_json(&self, module: &ModuleTerms) -> Result<Json, FoundingError> {
-        self.ask_terms(&module.kind, |one| one.to_json(&module.terms))
+        self.ask(&module.kind, wrong_terms, |one| one.to_json(&module.terms))
     }
 
     /// Reads what [`to_json`](Self::to_json) writes.
@@ -344,10 +324,18 @@ impl Founders {
     /// # Errors
     /// If the module is none that this software knows, or the terms are written wrongly.
     pub fn read_json(&self, kind: &str, terms: Json) -> Result<ModuleTerms, FoundingError> {
-        let terms = self.ask_terms(kind, |one| one.read_json(terms))?;
+        let terms = self.ask(kind, wrong_terms, |one| one.read_json(terms))?;
         let kind = kind.to_owned();
         Ok(ModuleTerms { kind, terms })
     }
+}
+
+fn wrong_terms(kind: String, problem: String) -> FoundingError {
+    FoundingError::Terms { kind, problem }
+}
+
+fn not_founded(kind: String, problem: String) -> FoundingError {
+    FoundingError::Found { kind, problem }
 }
 
 /// Foreign text, fit to print.

@@ -47,6 +47,10 @@ impl Drop for Town {
 
 impl Town {
     pub fn found() -> Self {
+        Self::with_keys(Keys::Dealt)
+    }
+
+    pub fn with_keys(keys: Keys) -> Self {
         let (cache, stop) = (Cache::from_env().unwrap(), Stop::default());
         let programs =
             Programs::build(&cache, Build::Test, &stop).unwrap_or_else(|error| panic!("{error}"));
@@ -59,7 +63,7 @@ impl Town {
             directory: folder.path().join("net"),
             guardians: 4,
             databases: Databases::Sqlite,
-            keys: Keys::Dealt,
+            keys,
             lifetime: Lifetime::Tethered,
         };
         let network =
