@@ -5,6 +5,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -112,6 +113,22 @@ impl Guardians {
         Ok(())
     }
 
+    /// How long ago the first of them was started.
+    pub fn age(&self) -> Result<Duration> {
+        let ages = self.pids.iter().map(|pid| age(*pid));
+        Ok(ages
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .max()
+            .unwrap_or_default())
+    }
+
+    /// How many epochs the first guardian that is up has committed.
+    pub fn epochs(&self) -> Result<u64> {
+        let (url, data_dir) = self.admin.first().context("no guardian is up")?;
+        metric(url, data_dir, "committed_epochs")
+    }
+
     /// What a guardian has spent on average.
     pub fn spent(&self) -> Result<Spent> {
         let mut cpu_ms = 0;
@@ -122,7 +139,7 @@ impl Guardians {
         }
         let mut sent_bytes = 0;
         for (url, data_dir) in &self.admin {
-            sent_bytes += bytes_sent(url, data_dir)?;
+            sent_bytes += metric(url, data_dir, "network_sent_bytes_total")?;
         }
         let many = self.pids.len() as u64;
         Ok(Spent {
@@ -133,13 +150,26 @@ impl Guardians {
     }
 }
 
-/// User and system time of a process: fields 14 and 15 of its `stat`, in hundredths of a second.
+/// How long ago a process was started: field 22 of its `stat`, in hundredths of a second since the machine was.
+fn age(pid: u32) -> Result<Duration> {
+    let up = fs::read_to_string("/proc/uptime")?;
+    let up_s: f64 = up.split_whitespace().next().context("uptime")?.parse()?;
+    let started_s = stat(pid, 22)? as f64 / 100.0;
+    Ok(Duration::from_secs_f64((up_s - started_s).max(0.0)))
+}
+
+/// User and system time of a process, which its `stat` has in hundredths of a second.
 fn cpu_time_ms(pid: u32) -> Result<u64> {
+    Ok((stat(pid, 14)? + stat(pid, 15)?) * 10)
+}
+
+/// A numeric field of a process's `stat`, by its number in proc(5).
+fn stat(pid: u32, field: usize) -> Result<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The second field is a name in brackets, which may contain anything.
     let after_name = stat.rsplit(')').next().context("stat")?;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-    Ok(ticks * 10)
+    let value = after_name.split_whitespace().nth(field - 3);
+    Ok(value.context("stat")?.parse()?)
 }
 
 fn bytes_written(pid: u32) -> Result<u64> {
@@ -151,7 +181,7 @@ fn bytes_written(pid: u32) -> Result<u64> {
 }
 
 /// What a guardian says in its metrics.
-fn bytes_sent(admin_url: &str, data_dir: &Path) -> Result<u64> {
+fn metric(admin_url: &str, data_dir: &Path, name: &str) -> Result<u64> {
     let host = admin_url.strip_prefix("http://").context("no URL")?;
     let cookie = fs::read_to_string(data_dir.join("admin.cookie"))?;
     let cookie = cookie.trim();
@@ -164,6 +194,6 @@ fn bytes_sent(admin_url: &str, data_dir: &Path) -> Result<u64> {
     stream.read_to_string(&mut answer)?;
     let line = answer
         .lines()
-        .find_map(|line| line.strip_prefix("guildmint_network_sent_bytes_total "));
+        .find_map(|line| line.strip_prefix(&format!("guildmint_{name} ")));
     Ok(line.context("metrics")?.trim().parse()?)
 }

@@ -75,10 +75,20 @@ async fn faults(
     mut wallets: Vec<Wallet>,
 ) -> Result<Vec<Wallet>> {
     guardians.order(FAILING, Order::Kill)?;
+    let before = guardians.epochs()?;
     println!("with one guardian down:");
     for many in CLIENTS {
         wallets = load(options, guardians, wallets, many).await?;
     }
+    let missed = guardians.epochs()? - before;
+    let begun = Instant::now();
+    guardians.order(FAILING, Order::Start)?;
+    let took = begun.elapsed().as_secs_f64();
+    println!(
+        "it is started again, and ready after {took:.2} s: {missed} epochs caught up, {:.0} a second",
+        missed as f64 / took
+    );
+    guardians.order(FAILING, Order::Kill)?;
     let mut twin = guardians.start_twice(FAILING)?;
     println!("with one guardian that runs twice:");
     for many in CLIENTS {
@@ -136,7 +146,11 @@ async fn load(
     let rate = done as f64 / took.as_secs_f64();
     println!("{many} clients: {rate:.1} reissues/s");
     report(guardians, &before, cpu.elapsed(), done)?;
-    Ok(ended.into_iter().map(|(wallet, _)| wallet).chain(resting).collect())
+    Ok(ended
+        .into_iter()
+        .map(|(wallet, _)| wallet)
+        .chain(resting)
+        .collect())
 }
 
 async fn idle(options: &Options, guardians: &Guardians) -> Result<()> {

@@ -11,6 +11,7 @@ use guildmint_client::{
     Millis, OperationId, Phase, Ticket,
 };
 use guildmint_core::{
+    api::AnnouncementsAnswer,
     ledger::{Ledger, Memory, Scope, Space},
     module::{At, Federation, Later, Query, ServerModule},
     Epoch, GenesisConfig, GuardianKeys, IdentityPublicKey, ModuleConfig, ModuleId, OutPoint, PeerId,
@@ -29,6 +30,7 @@ const SCOPE: Scope = Scope::module(Space::Agreed, MINT);
 const AT: At = At {
     epoch: Epoch(1),
     height: 1,
+    version: 1,
 };
 
 /// Notes of others, half of which are spent.
@@ -122,6 +124,11 @@ impl World {
     }
 
     fn answer(&mut self, peer: PeerId, request: &ApiRequest) -> Result<Vec<u8>> {
+        if *request == ApiRequest::Announcements {
+            return Ok(serde_json::to_vec(&AnnouncementsAnswer {
+                announcements: Vec::new(),
+            })?);
+        }
         let ApiRequest::Module {
             kind,
             path,
@@ -195,7 +202,7 @@ impl Shell {
                     self.events.push_back(Event::Chain { operation, result });
                 }
                 Action::WakeAt { at } => self.wake = Some(at),
-                Action::Reply { .. } | Action::Progress { .. } => {}
+                Action::Reply { .. } | Action::Progress { .. } | Action::UseAddresses { .. } => {}
             }
         }
         Ok(())
@@ -244,6 +251,7 @@ fn main() -> Result<()> {
     rows.apply(join(&Membership {
         genesis: world.genesis.encode(),
         apis: BTreeMap::new(),
+        announcements: Vec::new(),
     }));
     let mut shell = Shell {
         client: Client::load(rows, &MasterSeed::new([1; 64]), [0; 32])?,
