@@ -146,6 +146,11 @@ pub enum Command {
         /// Which hand-out.
         operation: OperationId,
     },
+    /// Give up a withdrawal that guardians keep refusing for now: its notes are exchanged for fresh ones, if that comes first.
+    Cancel {
+        /// Which withdrawal.
+        operation: OperationId,
+    },
     /// What a withdrawal costs now.
     Quote {
         /// Where to.

@@ -133,8 +133,10 @@ pub(crate) enum Happening {
     Found(Finding),
     /// News about its address.
     Chain(Result<ChainNews, String>),
-    /// The user wants the notes back.
+    /// The user wants the notes back that were handed out.
     Reclaim,
+    /// The user does not want it any more.
+    Cancel,
 }
 
 /// How far an operation is.

@@ -47,6 +47,9 @@ pub(crate) struct Draft<'a> {
     pub inputs: Vec<Input<'a>>,
     /// Values of notes to spend from the wallet.
     pub spend: Vec<Denomination>,
+    /// Notes of the wallet to spend although another payment of ours, which is not settled, spends them: one of the two can be
+    /// accepted.
+    pub again: Vec<NoteRequest>,
     /// Outputs to others.
     pub outputs: Vec<Item>,
     /// Values of notes to ask for.
@@ -97,7 +100,12 @@ pub(crate) fn prepare(
     let mut issue = draft.issue;
     // Sorted: the order must not tell which notes are change.
     issue.sort_unstable();
-    let spent = pick(rows, &draft.spend)?;
+    let mut spent = pick(rows, &draft.spend)?;
+    for request in draft.again {
+        let coin = rows.get(&CoinRow(request));
+        let coin = coin.ok_or(ClientError::Exhausted("notes"))?;
+        spent.push((request, coin.note));
+    }
     let items = draft.inputs.len() + spent.len() + draft.outputs.len() + issue.len();
     let first_note = u16::try_from(draft.outputs.len());
     let first_note = first_note.map_err(|_| ClientError::TooManyNotes(items))?;
@@ -229,15 +237,28 @@ pub(crate) fn settle(rows: &mut Rows, txid: TxId, payment: &Payment, notes: Vec<
     rows.remove(&PaymentRow(txid));
 }
 
-/// Ends a payment that can never be accepted: what it would have spent is free again.
+/// Ends a payment that can never be accepted: what it would have spent is free again, unless another payment is about to spend it.
 pub(crate) fn release(rows: &mut Rows, txid: TxId, payment: &Payment) {
     for request in &payment.coins {
-        if let Some(coin) = rows.get(&CoinRow(*request)) {
-            let spent_by = None;
-            rows.put(&CoinRow(*request), &Coin { spent_by, ..coin });
-        }
+        mark(rows, *request, Some(txid), None);
     }
     rows.remove(&PaymentRow(txid));
+}
+
+/// Lets a payment that is not settled have its notes back from another one.
+pub(crate) fn hand_back(rows: &mut Rows, txid: TxId) {
+    let payment = rows.get(&PaymentRow(txid));
+    for request in payment.iter().flat_map(|payment| &payment.coins) {
+        mark(rows, *request, None, Some(txid));
+    }
+}
+
+fn mark(rows: &mut Rows, request: NoteRequest, from: Option<TxId>, to: Option<TxId>) {
+    let coin = rows.get(&CoinRow(request));
+    if let Some(coin) = coin.filter(|coin| coin.spent_by == from) {
+        let spent_by = to;
+        rows.put(&CoinRow(request), &Coin { spent_by, ..coin });
+    }
 }
 
 impl From<SelectError> for ClientError {

@@ -236,7 +236,14 @@ pub enum Operations {
         /// Such as op-1
         operation: OperationId,
     },
-    /// Go on with what is pending, now
+    /// Give up a withdrawal that guardians keep refusing for now, because its price has risen for instance
+    Cancel {
+        /// Such as op-1
+        operation: OperationId,
+        #[structopt(flatten)]
+        patience: Patience,
+    },
+    /// Go on with what is pending, now; of a withdrawal that is signed, look which transaction pays it by now
     Resume {
         /// Which; all that are pending if left out
         operation: Option<OperationId>,

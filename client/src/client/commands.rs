@@ -34,6 +34,7 @@ impl Client {
             Command::Deposits { operation } => self.look_for_deposits(operation),
             Command::Resume { operation } => self.resume(operation),
             Command::Reclaim { operation } => self.reclaim(operation),
+            Command::Cancel { operation } => self.cancel(operation),
             Command::Receive { notes } => self.receive(&notes),
             Command::DepositAddress => self
                 .open(|desk| Deposit::start(desk).map(Operation::Deposit))
@@ -61,7 +62,10 @@ impl Client {
         let is_address = matches!(command, Command::DepositAddress);
         let takes_notes = matches!(
             command,
-            Command::Send { .. } | Command::Receive { .. } | Command::Withdraw { .. }
+            Command::Send { .. }
+                | Command::Receive { .. }
+                | Command::Withdraw { .. }
+                | Command::Cancel { .. }
         );
         let under_way = self.restoring();
         let open = under_way.as_ref().map(|(_, restore)| restore.has_notes());
@@ -139,6 +143,21 @@ impl Client {
         }
         self.happenings.push_back((operation, Happening::Reclaim));
         Ok(Reply::Started { operation })
+    }
+
+    fn cancel(&mut self, operation: OperationId) -> Result<Reply, ClientError> {
+        let view = self.operation(operation)?;
+        let problem = match (view.kind, view.state) {
+            ("withdraw", "submitted" | "cancelling") => {
+                self.happenings.push_back((operation, Happening::Cancel));
+                return Ok(Reply::Started { operation });
+            }
+            ("withdraw", state) => {
+                format!("is {state}; a withdrawal can be given up only while guardians have not accepted it")
+            }
+            (kind, _) => format!("is a {kind}; only a withdrawal can be given up"),
+        };
+        Err(ClientError::WrongOperation { operation, problem })
     }
 
     fn look_for_deposits(&mut self, only: Option<OperationId>) -> Result<Reply, ClientError> {

@@ -9,9 +9,11 @@ mod fake;
 mod places;
 mod refused;
 mod restore;
+mod withdraw;
 mod world;
 
 use fake::{Fake, Mood, FEE_SAT};
+use withdraw::withdraw;
 use world::{sat, Crash, World};
 
 const ADDRESS: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
@@ -58,14 +60,6 @@ fn handed(world: &mut World, user: usize, amount_sat: u64) -> (OperationId, Note
         operation,
         view.details["notes"].as_str().unwrap().parse().unwrap(),
     )
-}
-
-fn withdraw(fee_sat: u64) -> Command {
-    Command::Withdraw {
-        address: ADDRESS.into(),
-        amount: sat(1_200),
-        fee: sat(fee_sat),
-    }
 }
 
 #[test]
@@ -180,69 +174,6 @@ fn fees_balance_to_the_millisatoshi() {
     assert!(fee.as_u64().unwrap() > 0);
     assert_eq!(amount.as_u64().unwrap() + fee.as_u64().unwrap(), 12_345_000);
     assert_eq!(world.balance(1), amount.as_u64().unwrap());
-}
-
-#[test]
-fn a_withdrawal_is_followed_to_the_network() {
-    let mut world = World::standard();
-    world.fund(0, 5_000);
-    world.fake.signs = false;
-    world.fake.moods[2] = Mood::Greedy;
-    let quote = world.command(
-        0,
-        Command::Quote {
-            address: ADDRESS.into(),
-            amount: sat(1_200),
-        },
-    );
-    let Ok(Reply::Quote { fee_sat, .. }) = quote else {
-        panic!("{quote:?}");
-    };
-    // One liar cannot push the price, in either direction.
-    assert_eq!(fee_sat, FEE_SAT);
-    world.fake.moods[2] = Mood::Cheap;
-    let operation = world.start(0, withdraw(fee_sat));
-    world.pass(0, 60_000);
-    assert_eq!(
-        world.users[0].client.operation(operation).unwrap().state,
-        "accepted"
-    );
-    world.fake.signs = true;
-    let view = world.end(0, operation);
-    assert_eq!(view.state, "signed");
-    assert_eq!(view.details["fee_msat"], FEE_SAT * 1000);
-    assert_eq!(world.fake.paid_out.len(), 1);
-    assert_eq!(world.balance(0), (5_000 - 1_200 - FEE_SAT) * 1000);
-}
-
-#[test]
-fn a_lying_fee_is_refused_and_the_notes_come_back() {
-    let mut world = World::standard();
-    world.fund(0, 5_000);
-    let operation = world.start(0, withdraw(FEE_SAT - 1));
-    assert_eq!(world.balance(0), 5_000_000 - spent(&world));
-    let view = world.end(0, operation);
-    assert_eq!((view.state, view.phase), ("failed", Phase::Failed));
-    assert_eq!(view.details["problem"]["code"], "fee_too_low");
-    assert_eq!(world.balance(0), 5_000_000);
-    let refused = [
-        ("nonsense", sat(1_000), "invalid_address"),
-        (ADDRESS, sat(1), "amount_too_small"),
-    ];
-    for (address, amount, code) in refused {
-        let command = Command::Withdraw {
-            address: address.into(),
-            amount,
-            fee: sat(FEE_SAT),
-        };
-        assert_eq!(world.command(0, command).unwrap_err().code(), code);
-    }
-}
-
-fn spent(world: &World) -> u64 {
-    let coins = world.users[0].client.rows.scan::<crate::rows::CoinRow>();
-    let spent = coins.iter().filter(|(_, coin)| coin.spent_by.is_some());
-    spent.map(|(row, _)| row.0.denomination.msat()).sum()
 }
 
 #[test]

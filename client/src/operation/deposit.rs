@@ -126,7 +126,7 @@ impl Deposit {
                 self.settle(txid, |_| ClaimState::Refused(reject.clone()));
             }
             Happening::Found(Finding::Fact(hash)) => self.agreed(&hash, desk),
-            Happening::Found(_) | Happening::Reclaim => {}
+            Happening::Found(_) | Happening::Reclaim | Happening::Cancel => {}
         }
         self
     }

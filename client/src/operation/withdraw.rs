@@ -1,4 +1,5 @@
-//! Paying to a bitcoin address, followed until the transaction is signed: guardians then send it until it is in a block.
+//! Paying to a bitcoin address. The withdrawal is done once the transaction is signed: guardians then send it until it is in a block,
+//! and may replace it by one that pays more to miners. Whenever the wallet runs, it looks which one it is by now.
 
 use guildmint_core::{
     api::TransactionAnswer, api::TransactionStatus, module::Reject, Amount, Item, TxId,
@@ -14,11 +15,14 @@ use crate::{
     ask::{Finding, Rule},
     error::ClientError,
     inquiry::quote,
-    payment::{held, Draft},
+    payment::{self, held, Draft},
+    rows::PaymentRow,
 };
 
 /// How long to wait before guardians are asked again how far the transaction is.
 const FOLLOW_MS: u64 = 500;
+/// The same once it is signed: blocks are slow.
+const FOLLOW_SIGNED_MS: u64 = 60_000;
 
 /// The state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,8 +39,19 @@ enum State {
     Checking,
     Submitted(TxId),
     Accepted(TxId),
-    Signed(bitcoin::Txid),
+    /// It is in a block; or it was signed, as wallets before this one ended.
+    Ended(bitcoin::Txid),
     Failed(Reject),
+    Signed {
+        txid: TxId,
+        paid_by: bitcoin::Txid,
+    },
+    /// It is still submitted, and so is what spends its notes for fresh ones.
+    Cancelling {
+        txid: TxId,
+        refund: TxId,
+    },
+    Cancelled,
 }
 
 /// The output that a withdrawal needs, if it can be paid at all.
@@ -155,22 +170,21 @@ impl Withdraw {
             (State::Submitted(txid), Happening::Rejected(settled, reject)) if settled == txid => {
                 State::Failed(reject)
             }
-            (State::Accepted(txid), Happening::Resume | Happening::Time) => {
+            (State::Submitted(txid), Happening::Cancel) => cancel(txid, desk),
+            (state @ State::Cancelling { .. }, happening) => cancelling(state, &happening, desk),
+            (
+                state @ (State::Accepted(txid) | State::Signed { txid, .. }),
+                Happening::Resume | Happening::Time,
+            ) => {
                 let wait_seconds = 0;
-                desk.ask(
-                    ApiRequest::Transaction { txid, wait_seconds },
-                    Rule::Same,
-                    signed,
-                );
-                State::Accepted(txid)
+                let request = ApiRequest::Transaction { txid, wait_seconds };
+                desk.ask(request, Rule::Same, paid_by);
+                state
             }
-            (State::Accepted(txid), Happening::Found(finding)) => {
-                let signed = match finding {
-                    Finding::Fact(fact) => serde_json::from_value(fact).ok(),
-                    _ => None,
-                };
-                signed.map_or_else(|| follow(txid, desk), State::Signed)
-            }
+            (
+                state @ (State::Accepted(txid) | State::Signed { txid, .. }),
+                Happening::Found(finding),
+            ) => followed(state, txid, finding, desk),
             (state, _) => state,
         };
         self
@@ -195,10 +209,16 @@ impl Withdraw {
             State::Checking => ("checking", Phase::Pending),
             State::Submitted(_) => ("submitted", Phase::Pending),
             State::Accepted(_) => ("accepted", Phase::Pending),
-            State::Signed(txid) => {
-                details["txid"] = Json::from(txid.to_string());
+            State::Signed { paid_by, .. } => {
+                details["txid"] = Json::from(paid_by.to_string());
                 ("signed", Phase::Done)
             }
+            State::Ended(paid_by) => {
+                details["txid"] = Json::from(paid_by.to_string());
+                ("confirmed", Phase::Done)
+            }
+            State::Cancelling { .. } => ("cancelling", Phase::Pending),
+            State::Cancelled => ("cancelled", Phase::Done),
             State::Failed(reject) => {
                 details["problem"] = problem(reject);
                 ("failed", Phase::Failed)
@@ -213,13 +233,66 @@ impl Withdraw {
     }
 }
 
-fn follow(txid: TxId, desk: &mut Desk<'_>) -> State {
-    desk.wake_after_ms(FOLLOW_MS);
-    State::Accepted(txid)
+/// Spends the notes again, for fresh ones: guardians accept one of the two, and the other never.
+fn cancel(txid: TxId, desk: &mut Desk<'_>) -> State {
+    match refund(txid, desk) {
+        Some(refund) => State::Cancelling { txid, refund },
+        None => State::Submitted(txid),
+    }
 }
 
-/// The bitcoin transaction, once it is signed.
-fn signed(answer: &Json) -> Option<Json> {
+fn refund(txid: TxId, desk: &mut Desk<'_>) -> Option<TxId> {
+    let payment = desk.rows.get(&PaymentRow(txid))?;
+    let values: Vec<_> = payment.coins.iter().map(|coin| coin.denomination).collect();
+    let tariff = desk.federation.mint.tariff();
+    let net = tariff.net(&values).filter(|net| *net > Amount::ZERO)?;
+    let issue = tariff.change(net, &held(desk.rows)).ok()?;
+    let draft = Draft {
+        again: payment.coins,
+        issue,
+        ..Draft::default()
+    };
+    desk.pay(draft).ok()
+}
+
+fn cancelling(state: State, happening: &Happening, desk: &mut Desk<'_>) -> State {
+    let State::Cancelling { txid, refund } = state else {
+        return state;
+    };
+    match happening {
+        Happening::Accepted(settled) if *settled == refund => State::Cancelled,
+        Happening::Accepted(settled) if *settled == txid => {
+            desk.wake_after_ms(FOLLOW_MS);
+            State::Accepted(txid)
+        }
+        // Whatever the reason is, the withdrawal may still happen, and so has the notes.
+        Happening::Rejected(settled, _) if *settled == refund => {
+            payment::hand_back(desk.rows, txid);
+            State::Submitted(txid)
+        }
+        // The notes are the refund's now.
+        _ => state,
+    }
+}
+
+/// What guardians say of an accepted withdrawal.
+fn followed(state: State, txid: TxId, finding: Finding, desk: &mut Desk<'_>) -> State {
+    let found = match finding {
+        Finding::Fact(fact) => serde_json::from_value(fact).ok(),
+        _ => None,
+    };
+    let next = match found {
+        Some((paid_by, true)) => return State::Ended(paid_by),
+        Some((paid_by, false)) => State::Signed { txid, paid_by },
+        None => state,
+    };
+    let signed = matches!(next, State::Signed { .. });
+    desk.wake_after_ms(if signed { FOLLOW_SIGNED_MS } else { FOLLOW_MS });
+    next
+}
+
+/// The bitcoin transaction, once it is signed, and whether it is in an agreed block.
+fn paid_by(answer: &Json) -> Option<Json> {
     let answer: TransactionAnswer = serde_json::from_value(answer.clone()).ok()?;
     let TransactionStatus::Accepted { outcomes, .. } = answer.status else {
         return None;
@@ -228,5 +301,8 @@ fn signed(answer: &Json) -> Option<Json> {
     if status.state < PegOutState::Signed {
         return None;
     }
-    status.txid.map(|txid| Json::from(txid.to_string()))
+    Some(json!([
+        status.txid?,
+        status.state == PegOutState::Confirmed
+    ]))
 }

@@ -20,6 +20,10 @@ pub async fn run(
         Operations::Show { operation } => {
             Ok(json!(look(arguments).await?.operation(*operation)?))
         }
+        Operations::Cancel {
+            operation,
+            patience,
+        } => cancel(arguments, signals, *operation, *patience).await,
         Operations::Resume {
             operation,
             patience,
@@ -33,6 +37,21 @@ fn list(mut views: Vec<View>) -> Json {
         view.details.remove("notes");
     }
     json!({ "operations": views })
+}
+
+async fn cancel(
+    arguments: &Arguments,
+    signals: &Signals,
+    operation: OperationId,
+    patience: Patience,
+) -> Result<Json, Failure> {
+    let mut wallet = Wallet::open(arguments, signals).await?;
+    wallet
+        .command("giving up", Command::Cancel { operation })
+        .await?;
+    let view = wallet.end(operation, patience.or_usual()).await?;
+    wallet.close().await?;
+    Ok(json!(view))
 }
 
 async fn resume(

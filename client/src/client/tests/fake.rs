@@ -67,6 +67,10 @@ pub struct Fake {
     pub buried: bool,
     /// Whether peg-outs are on the network.
     pub signs: bool,
+    /// What pays them by now, and whether it is in a block.
+    pub payer: (bitcoin::Txid, bool),
+    /// Whether the price of a peg-out has just risen beyond all offers.
+    pub dear: bool,
     /// What all guardians know of where they are.
     pub announcements: Vec<guildmint_core::Announcement>,
     mints: Arc<Vec<Mint>>,
@@ -161,6 +165,8 @@ impl Fake {
             unknown_blocks: BTreeSet::new(),
             buried: true,
             signs: true,
+            payer: (bitcoin::Txid::all_zeros(), false),
+            dear: false,
             announcements: Vec::new(),
             rows: Memory::default(),
             accepted: BTreeMap::new(),
@@ -330,14 +336,14 @@ impl Fake {
         let view = ledger.view(Scope::module(Space::Agreed, MINT));
         let outcome = |(index, item): (usize, &Item)| {
             if item.module == WALLET {
-                let signs = self.signs;
+                let (payer, confirmed) = self.payer;
                 return json!(PegOutStatus {
-                    state: if signs {
-                        PegOutState::Signed
-                    } else {
-                        PegOutState::Queued
+                    state: match (self.signs, confirmed) {
+                        (false, _) => PegOutState::Queued,
+                        (true, false) => PegOutState::Signed,
+                        (true, true) => PegOutState::Confirmed,
                     },
-                    txid: signs.then(bitcoin::Txid::all_zeros),
+                    txid: self.signs.then_some(payer),
                 });
             }
             let output = MintOutput::decode(&item.bytes).unwrap();
@@ -408,6 +414,9 @@ impl Fake {
                 let peg_out = PegOut::decode(&output.bytes).map_err(|_| permanent("peg_out"))?;
                 if peg_out.fee_sat < FEE_SAT {
                     return Err(permanent("fee_too_low"));
+                }
+                if self.dear {
+                    return Err(Reject::retryable("fee_too_low", "the price has risen"));
                 }
                 out_msat += peg_out.total().unwrap().msat();
                 paid.push(peg_out);
