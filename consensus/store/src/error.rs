@@ -82,6 +82,17 @@ pub enum StoreError {
         /// What the last attempt met.
         detail: String,
     },
+    /// The server does not prove who it is.
+    #[error(
+        "{database} does not prove who it is: {detail}. Check that its certificate is valid, is for the host that the URL names, and \
+         is signed by what sslrootcert names"
+    )]
+    Untrusted {
+        /// The database.
+        database: String,
+        /// What is wrong with its certificate.
+        detail: String,
+    },
     /// The server does not let this user do what a guardian must.
     #[error(
         "{database} refuses: {detail}. Check user, password (PGPASSWORD or .pgpass), that the database exists, that the user may \

@@ -156,6 +156,34 @@ fn a_save_waits_for_a_server_that_comes_back() {
 
 /// ⚠ SPEC EPO-5: what was acknowledged before a crash is there after it, and nothing twice.
 #[test]
+fn a_server_elsewhere_is_spoken_to_in_secret_and_must_prove_who_it_is() {
+    let place = Place::new();
+    let port = place.server.up_with_tls();
+    let certificate = place.server.certificate();
+    let open = |host: &str, more: &str| {
+        let database = &place.database;
+        let url = format!("postgres://guildmint@{host}:{port}/{database}?{more}");
+        block_on(PostgresStore::open(
+            place.directory("guardian"),
+            &url.parse().unwrap(),
+        ))
+    };
+    // The server takes nobody without TLS, so this shows that it is used.
+    let refused = open("localhost", "sslmode=disable").err();
+    assert!(matches!(refused, Some(StoreError::Refused { .. })));
+    let trusted = format!("sslmode=verify-full&sslrootcert={}", certificate.display());
+    // Not the name that the certificate is for.
+    let misnamed = open("127.0.0.1", &trusted).err();
+    assert!(matches!(misnamed, Some(StoreError::Untrusted { .. })));
+    // Nobody that this machine trusts has signed it.
+    let unknown = open("localhost", "sslmode=verify-full").err();
+    assert!(matches!(unknown, Some(StoreError::Untrusted { .. })));
+    let store = open("localhost", &trusted).unwrap();
+    save(&store, 1).unwrap();
+    assert_eq!(pairs(&store), 1);
+}
+
+#[test]
 fn crashes_in_the_middle_of_saves_lose_nothing() {
     const CRASHES: u32 = 3;
     const BETWEEN: u32 = 150;

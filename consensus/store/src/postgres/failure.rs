@@ -1,3 +1,5 @@
+use std::io::ErrorKind;
+
 use crate::StoreError;
 
 /// What went wrong in a session, and so what helps.
@@ -47,16 +49,26 @@ fn is_lost(error: &sqlx::Error) -> bool {
         Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300") => true,
         Some(code) => code.starts_with("08"),
         // What cannot be understood ends a session too: nobody knows what the next answer would belong to.
-        None => matches!(
-            error,
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_)
-        ),
+        None => {
+            matches!(
+                error,
+                sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_)
+            ) && !is_untrusted(error)
+        }
     }
+}
+
+/// Whether the server's certificate is not what was asked for, as rustls says it. Trying again does not help.
+fn is_untrusted(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == ErrorKind::InvalidData)
 }
 
 /// Says what a failure means to an operator.
 fn failure(database: String, error: &sqlx::Error) -> StoreError {
     let detail = error.to_string();
+    if is_untrusted(error) {
+        return StoreError::Untrusted { database, detail };
+    }
     match code(error).as_deref() {
         Some("53100") => StoreError::Full { database, detail },
         Some("58030") => StoreError::Device { database, detail },

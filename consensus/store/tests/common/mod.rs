@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
-    fs,
-    os::unix::fs::{chown, MetadataExt as _},
+    fs::{self, Permissions},
+    net::TcpListener,
+    os::unix::fs::{chown, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -51,6 +52,60 @@ impl Server {
         let log = format!("{folder}/log");
         let more = ["--options", &options, "--log", &log];
         self.run("pg_ctl", "start --wait --silent", &more);
+    }
+
+    /// Starts again, now also on a port of this machine for those who ask with TLS; gives that port. The certificate, which the
+    /// server has signed itself for the name `localhost`, is in [`Server::certificate`].
+    pub fn up_with_tls(&self) -> u16 {
+        self.make_certificate();
+        let data = self.folder.path().join("data");
+        let only_tls = "local all all trust\nhostssl all all 127.0.0.1/32 trust\n";
+        fs::write(data.join("pg_hba.conf"), only_tls).unwrap();
+        self.down();
+        let folder = self.folder.path().display();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let options = format!("-c listen_addresses=127.0.0.1 -k {folder} -c port={port} -c ssl=on");
+        let log = format!("{folder}/log");
+        let more = ["--options", &options, "--log", &log];
+        self.run("pg_ctl", "start --wait --silent", &more);
+        port
+    }
+
+    /// What clients must trust to believe that the server is the right one.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("data/server.crt")
+    }
+
+    fn make_certificate(&self) {
+        let data = self.folder.path().join("data");
+        // Debian's server comes with it.
+        let status = Command::new("openssl")
+            .args(
+                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+                    .split(' '),
+            )
+            .args([
+                "-subj",
+                "/CN=localhost",
+                "-addext",
+                "subjectAltName=DNS:localhost",
+            ])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout", "server.key", "-out", "server.crt"])
+            .current_dir(&data)
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        for name in ["server.key", "server.crt"] {
+            if is_root() {
+                let (user, group) = ids();
+                chown(data.join(name), Some(user), Some(group)).unwrap();
+            }
+        }
+        fs::set_permissions(data.join("server.key"), Permissions::from_mode(0o600)).unwrap();
     }
 
     /// Throws all clients out, and stops in order.
