@@ -86,7 +86,7 @@ fn guardians(guardians: &[GuardianFacts]) -> Markup {
                     "not reached",
                 ),
                 html! { @if let Some(ms) = guardian.round_trip_ms { (ms) " ms" } },
-                html! { @if let Some(address) = &guardian.address { code { (visible(address)) } } },
+                html! { @if let Some(address) = &guardian.address { code { (visible(place(address))) } } },
                 html! { code { (visible(&guardian.api)) } },
                 faults(guardian),
             ]
@@ -105,6 +105,11 @@ fn guardians(guardians: &[GuardianFacts]) -> Markup {
         &rows,
         "No guardians.",
     )
+}
+
+/// An address without the identity at its end, which the row's guardian has anyway.
+fn place(address: &str) -> &str {
+    address.split("/p2p/").next().unwrap_or(address)
 }
 
 fn faults(guardian: &GuardianFacts) -> Markup {
