@@ -99,6 +99,7 @@ fn build_keys(
 
 impl ServerModule for Mint {
     const KIND: &'static str = KIND;
+    const QUESTIONS: &'static str = include_str!("server/questions.json");
 
     type Config = MintConfig;
     type Secret = MintSecret;

@@ -91,7 +91,7 @@ impl Subject for Users {
             self.claim(world, rng);
             self.withdraw(world, rng);
         }
-        for path in ["chain", "utxos", "peg-outs"] {
+        for path in ["chain", "utxos", "recoverable", "peg-outs"] {
             world.query(PeerId(0), path, &[]).unwrap().unwrap();
         }
         let none = [("from", "0".to_owned()), ("to", "0".to_owned())];

@@ -405,7 +405,10 @@ fn a_wallet_killed_while_it_withdraws_loses_nothing(town: &Town) {
         town.alice.run(&["operations", "resume"]).unwrap();
         town.mine(1);
     }
-    let withdrawals = town.operations(&town.alice, "withdraw", "signed");
+    // Those that are in an agreed block by now are confirmed.
+    let ended =
+        ["signed", "confirmed"].map(|state| town.operations(&town.alice, "withdraw", state));
+    let withdrawals = ended.concat();
     assert!(!withdrawals.is_empty(), "all were killed before they began");
     let price =
         |view: &serde_json::Value| number(view, "amount_sat") * 1000 + number(view, "fee_msat");

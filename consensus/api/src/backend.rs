@@ -54,6 +54,9 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// If there is no such module or path, or the module refuses the question.
     async fn query(&self, kind: String, query: Query) -> Result<Json, Problem>;
 
+    /// What each module says of the questions that it answers, as [`guildmint_core::module::ServerModule::QUESTIONS`] has it.
+    fn questions(&self) -> Vec<&'static str>;
+
     /// What clients need to be in order, cheaply: asked without any credentials, and often.
     async fn ready(&self) -> Vec<Check>;
 

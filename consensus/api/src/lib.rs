@@ -13,6 +13,7 @@ mod health;
 mod input;
 mod limits;
 mod listener;
+mod openapi;
 mod pages;
 mod routes;
 mod setup;

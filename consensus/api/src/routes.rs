@@ -28,7 +28,7 @@ use crate::{
     connection::TurnSlot,
     events::events,
     form::parameters,
-    health, pages, problem, Access, Backend, MAX_BODY_BYTES,
+    health, openapi, pages, problem, Access, Backend, MAX_BODY_BYTES,
 };
 
 const TRANSACTIONS: &str = "/v1/transactions";
@@ -79,7 +79,10 @@ pub(crate) fn public<B: Backend>(backend: B) -> (Server<B>, Routes) {
     });
     table.get("/livez", health::alive);
     table.get("/readyz", health::ready::<B>);
-    table.get("/v1/openapi.json", |_| async { Ok(document()) });
+    table.get("/v1/openapi.json", |request: Request<B>| async move {
+        let questions = request.state().questions();
+        Ok(json(StatusCode::Ok, &openapi::document(&questions)))
+    });
     table.post(TRANSACTIONS, |request| async {
         let answer = submit::<B>(request).await;
         Ok(answer.unwrap_or_else(refusal))
@@ -111,14 +114,6 @@ pub(crate) fn public<B: Backend>(backend: B) -> (Server<B>, Routes) {
         Ok(answer.unwrap_or_else(refusal))
     });
     (table.server, table.routes)
-}
-
-/// The document that says all this to programs.
-fn document() -> Response {
-    let mut response = Response::new(StatusCode::Ok);
-    response.set_body(include_str!("openapi.json"));
-    response.insert_header("content-type", "application/json");
-    response
 }
 
 /// What only the operator may ask.

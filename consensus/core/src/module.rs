@@ -189,6 +189,11 @@ pub trait ServerModule: Sized + Send + Sync + 'static {
     /// items and votes of a new kind name their version below. What a new version forbids it forbids in `spend` and `accept`.
     const VERSION: u16 = 1;
 
+    /// What [`ServerModule::query`] and [`ServerModule::slow_query`] answer, for the API's OpenAPI document: a JSON object with `paths`, the
+    /// path items of `/v1/<kind>/…`, of whose responses only `200` need be there, and `schemas`, which they refer to as
+    /// `#/components/schemas/…`. Names of schemas and operations begin with the module's kind.
+    const QUESTIONS: &'static str = r#"{"paths": {}, "schemas": {}}"#;
+
     /// Public parameters and keys, in the genesis config.
     type Config: Wire;
     /// This guardian's secret keys.

@@ -48,6 +48,8 @@ pub(crate) struct Inner {
     /// How the outside world is seen, by module kind.
     pub(crate) sights: Vec<(&'static str, Arc<Sight>)>,
     pub(crate) facts: Facts,
+    /// What modules say of the questions that they answer.
+    pub(crate) questions: Vec<&'static str>,
     pub(crate) events: EventHub,
 }
 
@@ -193,6 +195,10 @@ impl Backend for Handle {
             Reply::Announcements(announcements) => Ok(announcements),
             _ => Err(mixed_up()),
         }
+    }
+
+    fn questions(&self) -> Vec<&'static str> {
+        self.0.questions.clone()
     }
 
     async fn query(&self, kind: String, query: Query) -> Result<Json, Problem> {

@@ -160,6 +160,10 @@ impl Guardian {
             metrics: Arc::clone(&metrics),
             sights,
             facts: Facts::new(&config),
+            questions: federation
+                .modules()
+                .map(|(_, module)| module.questions())
+                .collect(),
             events: hub.clone(),
         };
         let (api, admin) = serve(Handle(Arc::new(inner)), access, &config.settings).await?;

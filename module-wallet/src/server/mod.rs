@@ -48,6 +48,7 @@ pub struct Wallet {
 
 impl ServerModule for Wallet {
     const KIND: &'static str = crate::KIND;
+    const QUESTIONS: &'static str = include_str!("questions.json");
 
     type Config = WalletConfig;
     type Secret = WalletSecret;

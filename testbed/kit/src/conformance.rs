@@ -8,6 +8,7 @@
 pub mod checks;
 mod damage;
 mod money;
+mod questions;
 mod story;
 mod world;
 
@@ -70,6 +71,7 @@ macro_rules! conformance {
             damaged_bytes_do_no_harm
             liars_are_named_and_nobody_else
             a_federation_without_news_falls_silent
+            every_question_of_its_document_is_answered
         );
     };
     (@test $subject:ty: $($check:ident)*) => {

@@ -4,6 +4,7 @@ pub mod chain;
 pub mod conformance;
 mod genesis;
 pub mod play;
+pub mod schema;
 pub mod sequencer;
 
 pub use genesis::{genesis, identities};

@@ -103,6 +103,17 @@ pub struct PlayRules<const VERSION: u16> {
 impl<const VERSION: u16> ServerModule for PlayRules<VERSION> {
     const KIND: &'static str = "play";
     const VERSION: u16 = VERSION;
+    const QUESTIONS: &'static str = r#"{
+        "paths": {
+            "/v1/play/minted/{name}": { "get": {
+                "operationId": "playMinted",
+                "summary": "Whether there is money of this name",
+                "parameters": [{ "name": "name", "in": "path", "required": true, "schema": { "type": "integer" } }],
+                "responses": { "200": { "description": "Whether.", "content": { "application/json": { "schema": { "type": "boolean" } } } } }
+            } }
+        },
+        "schemas": {}
+    }"#;
     type Config = PlayConfig;
     type Secret = Nothing;
     type Input = Mint;

@@ -127,7 +127,7 @@ fn withdrawals(street: &Street) -> Result<Withdrawn> {
         for view in operations(wallet, "withdraw")? {
             let msat = figure(&view, "amount_sat")? * 1_000 + figure(&view, "fee_msat")?;
             match view["state"].as_str() {
-                Some("signed") => {
+                Some("signed" | "confirmed") => {
                     arrives(street, &view)?;
                     withdrawn.many += 1;
                     withdrawn.msat += msat;

@@ -23,6 +23,7 @@ use crate::{
 pub trait DynModule: Send + Sync {
     fn kind(&self) -> &'static str;
     fn version(&self) -> u16;
+    fn questions(&self) -> &'static str;
     /// The first version in which the input can be read; any for one that never can.
     fn input_version(&self, input: &[u8]) -> u16;
     fn output_version(&self, output: &[u8]) -> u16;
@@ -88,6 +89,10 @@ impl<M: ServerModule> DynModule for Adapter<M> {
 
     fn version(&self) -> u16 {
         M::VERSION
+    }
+
+    fn questions(&self) -> &'static str {
+        M::QUESTIONS
     }
 
     fn input_version(&self, input: &[u8]) -> u16 {

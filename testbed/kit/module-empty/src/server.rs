@@ -24,6 +24,24 @@ pub struct Lockers {
 
 impl ServerModule for Lockers {
     const KIND: &'static str = "lockers";
+    const QUESTIONS: &'static str = r##"{
+        "paths": {
+            "/v1/lockers/locked/{outpoint}": { "get": {
+                "operationId": "lockersLocked",
+                "summary": "What is locked in an output",
+                "parameters": [{ "name": "outpoint", "in": "path", "required": true, "schema": { "type": "string" } }],
+                "responses": { "200": { "description": "Null if nothing is.", "content": { "application/json": {
+                    "schema": { "oneOf": [{ "type": "null" }, { "$ref": "#/components/schemas/LockersLock" }] }
+                } } } }
+            } }
+        },
+        "schemas": {
+            "LockersLock": {
+                "type": "object", "required": ["amount"], "additionalProperties": false,
+                "properties": { "amount": { "type": "integer", "description": "In millisatoshi." } }
+            }
+        }
+    }"##;
 
     type Config = LockersConfig;
     type Secret = NoSecret;

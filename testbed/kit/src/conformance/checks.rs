@@ -15,6 +15,7 @@ use rand_chacha::ChaCha20Rng;
 use super::{
     damage,
     money::Books,
+    questions::Questions,
     story::{tell, Statements, Story, Turn},
     Recorded, Subject, World, MODULE,
 };
@@ -33,6 +34,16 @@ pub fn guardians_agree<S: Subject>() {
     assert!(inputs > 0, "no input was ever accepted");
     assert!(outputs > 0, "no output was ever accepted");
     assert!(rejected > 0, "nothing was ever rejected");
+}
+
+/// Every question of the module's part of the API's document was asked in these stories, and answered as it says; and no other was.
+pub fn every_question_of_its_document_is_answered<S: Subject>() {
+    let mut open: BTreeSet<String> = Questions::of::<S::Module>().paths().into_iter().collect();
+    tell::<S>(|mut story| {
+        story.finish(|_, _| {});
+        open.retain(|path| !story.world.recorded.answered.contains(path));
+    });
+    assert!(open.is_empty(), "nobody asked {open:?}");
 }
 
 fn nothing_is_said_twice<S: Subject>(story: &Story<S>, said: &Statements) {

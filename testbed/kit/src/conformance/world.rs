@@ -1,6 +1,9 @@
 //! What a story can do, and what is kept of it.
 
-use std::{collections::BTreeMap, marker::PhantomData};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    marker::PhantomData,
+};
 
 use bitcoin::secp256k1::schnorr::Signature;
 use guildmint_core::{
@@ -10,7 +13,7 @@ use guildmint_core::{
 use guildmint_engine::EpochOutput;
 use serde_json::Value as Json;
 
-use super::{Dealt, MODULE};
+use super::{questions::Questions, Dealt, MODULE};
 use crate::{
     genesis,
     play::{self, Burn, Mint, Nothing, PlayConfig, PlayMoney},
@@ -25,6 +28,7 @@ pub struct World<M> {
     jobs: Vec<Vec<u8>>,
     verdicts: BTreeMap<TxId, Result<(), Reject>>,
     names: u64,
+    questions: Questions,
     module: PhantomData<M>,
 }
 
@@ -43,6 +47,8 @@ pub struct Recorded {
     pub jobs: Vec<Vec<u8>>,
     /// Questions to the module.
     pub queries: Vec<Query>,
+    /// Paths of the module's document that were asked for and answered.
+    pub answered: BTreeSet<String>,
     /// How many of the module's inputs were accepted.
     pub accepted_inputs: usize,
     /// How many of the module's outputs were accepted.
@@ -77,6 +83,7 @@ impl<M: ServerModule> World<M> {
             jobs: Vec::new(),
             verdicts: BTreeMap::new(),
             names: 0,
+            questions: Questions::of::<M>(),
             module: PhantomData,
         }
     }
@@ -211,6 +218,10 @@ impl<M: ServerModule> World<M> {
                 .collect(),
         };
         let answer = self.sequencer.query(peer, MODULE, &query);
+        if let Some(Ok(answer)) = &answer {
+            let path = self.questions.hold(&query, answer);
+            self.recorded.answered.insert(path);
+        }
         self.recorded.queries.push(query);
         answer
     }

@@ -1,15 +1,18 @@
-//! As much of JSON Schema as the API's document uses. A word that is not understood fails, so that none is passed over.
+//! As much of JSON Schema as the API's document and those of modules use. A word that is not understood fails, so that none is passed over.
 
 use serde_json::Value as Json;
 
-/// What is wrong with a value, if anything.
+/// Holds a value to a schema, whose references lead into a document.
+///
+/// # Errors
+/// What is wrong with the value or the schema.
 pub fn check(document: &Json, schema: &Json, value: &Json) -> Result<(), String> {
     let Some(words) = schema.as_object() else {
         return Err(format!("{schema} is no schema"));
     };
     for (word, argument) in words {
         let holds = match word.as_str() {
-            "description" => true,
+            "description" | "example" => true,
             "$ref" => {
                 let pointer = argument.as_str().and_then(|text| text.strip_prefix('#'));
                 let target = pointer.and_then(|pointer| document.pointer(pointer));
