@@ -300,7 +300,7 @@ fn mistakes_are_told_and_change_nothing() {
     operators[0].step("join", json!({ "codes": codes }));
     let others = refused(&operators[0], "join", json!({ "codes": [] }));
     assert!(others.contains("other codes"), "{others}");
-    let nobodys = ["abandon"; 8].join(" ");
+    let nobodys = ["abandon"; 12].join(" ");
     let words = json!({ "phrase": nobodys });
     assert!(refused(&operators[0], "confirm", words).contains("do not confirm"));
     let nameless = json!({ "name": "", "network": "regtest" });

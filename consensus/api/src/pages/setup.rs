@@ -124,7 +124,7 @@ fn proposal(status: &SetupStatus, proposal: &SetupProposal) -> Markup {
         details open { summary { "All of it, which is what you confirm" } pre { (visible_lines(&written)) } }
         @if is_confirmed { p.good { "Confirmed." } }
         @else if status.confirmed.is_none() && proposal.problem.is_none() {
-            p { "Read the check phrase to every other operator, by telephone or in person. Only if all of you see the same eight words, confirm. It is for good." }
+            p { "Read the check phrase to every other operator, by telephone or in person. Only if all of you see the same twelve words, confirm. It is for good." }
             (form("/setup/confirm", &phrase, "All of us see these words: confirm"))
         }
     };
