@@ -326,6 +326,25 @@ fn another_proposal_is_another_phrase_and_nothing_is_written() {
     for operator in &operators[..3] {
         operator.step("confirm", json!({ "phrase": phrase }));
     }
+/// Power may fail while everything is being erased: nothing of it may get into the next founding.
+#[test]
+fn what_was_not_quite_forgotten_is_forgotten_at_the_next_start() {
+    let mut operators = operators(2);
+    join(&operators);
+    propose(&operators);
+    operators.iter_mut().for_each(Operator::stop);
+    let folder = operators[0].data_dir().join("founding");
+    let length = std::fs::metadata(folder.join("seed")).unwrap().len();
+    std::fs::write(folder.join("seed"), vec![0; length as usize]).unwrap();
+    operators[0].start();
+    assert_eq!(operators[0].status().unwrap().stage, SetupStage::Code);
+    operators[0].code("one");
+    operators[0].stop();
+    operators[0].start();
+    assert_eq!(operators[0].status().unwrap().stage, SetupStage::Join);
+    operators[0].stop();
+}
+
     operators[3].step("confirm", json!({ "phrase": other }));
     operators[0].wait_for("the other confirmation", |one| {
         let guardians = one
