@@ -14,6 +14,7 @@ use std::{
 use async_std::task;
 use futures::channel::oneshot;
 use guildmint_api::{SetupStage, SetupStatus};
+use guildmint_founding::{Seed, SetupCode};
 use guildmintd::{
     admin::read_cookie,
     config::{Config, Key, Settings, Sources},
@@ -297,6 +298,16 @@ fn mistakes_are_told_and_change_nothing() {
     assert!(refused(&operators[0], "code", renamed).contains("abort"));
     let typo = json!({ "codes": [codes[1].replace("guildsetup1q", "guildsetup1p")] });
     assert!(refused(&operators[0], "join", typo).contains("code 1"));
+    for (p2p, api) in [
+        ("/ip4/1.2.3.4/udp/1", "http://a"),
+        ("/dns4/a/tcp/1", "javascript:alert(1)"),
+    ] {
+        let seed = Seed::new([9; 32]);
+        let nowhere = SetupCode::new(&seed, "mallory".into(), vec![p2p.into()], api.into());
+        let nowhere = json!({ "codes": [nowhere.unwrap().to_string()] });
+        let named = refused(&operators[0], "join", nowhere);
+        assert!(named.contains("mallory"), "{named}");
+    }
     operators[0].step("join", json!({ "codes": codes }));
     let others = refused(&operators[0], "join", json!({ "codes": [] }));
     assert!(others.contains("other codes"), "{others}");
@@ -315,17 +326,6 @@ fn mistakes_are_told_and_change_nothing() {
     operators.iter_mut().for_each(Operator::stop);
 }
 
-#[test]
-fn another_proposal_is_another_phrase_and_nothing_is_written() {
-    let mut operators = operators(4);
-    join(&operators);
-    let phrase = propose(&operators);
-    let other = operators[3].step("propose", proposal("changed"));
-    let other = other["check_phrase"].as_str().unwrap();
-    assert_ne!(other, phrase);
-    for operator in &operators[..3] {
-        operator.step("confirm", json!({ "phrase": phrase }));
-    }
 /// Power may fail while everything is being erased: nothing of it may get into the next founding.
 #[test]
 fn what_was_not_quite_forgotten_is_forgotten_at_the_next_start() {
@@ -345,6 +345,17 @@ fn what_was_not_quite_forgotten_is_forgotten_at_the_next_start() {
     operators[0].stop();
 }
 
+#[test]
+fn another_proposal_is_another_phrase_and_nothing_is_written() {
+    let mut operators = operators(4);
+    join(&operators);
+    let phrase = propose(&operators);
+    let other = operators[3].step("propose", proposal("changed"));
+    let other = other["check_phrase"].as_str().unwrap();
+    assert_ne!(other, phrase);
+    for operator in &operators[..3] {
+        operator.step("confirm", json!({ "phrase": phrase }));
+    }
     operators[3].step("confirm", json!({ "phrase": other }));
     operators[0].wait_for("the other confirmation", |one| {
         let guardians = one
