@@ -165,7 +165,7 @@ pub struct SetupProposal {
     pub by: PeerId,
     /// The session id.
     pub session: String,
-    /// Eight words to compare by voice.
+    /// Twelve words to compare by voice.
     pub check_phrase: String,
     /// What it says.
     pub proposal: Json,

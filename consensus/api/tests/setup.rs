@@ -16,7 +16,8 @@ use serde_json::{json, Value as Json};
 
 const HOSTILE: &str = "<script>pwned=1</script>\u{202e}";
 
-const PHRASE: &str = "abandon ability able about above absent absorb abstract";
+const PHRASE: &str =
+    "abandon ability able about above absent absorb abstract absurd abuse access accident";
 
 /// A guardian that goes from step to step whatever it is told, but for one word that it refuses.
 #[derive(Clone)]

@@ -14,6 +14,7 @@ use std::{
 use async_std::task;
 use futures::channel::oneshot;
 use guildmint_api::{SetupStage, SetupStatus};
+use guildmint_founding::{Seed, SetupCode};
 use guildmintd::{
     admin::read_cookie,
     config::{Config, Key, Settings, Sources},
@@ -297,10 +298,20 @@ fn mistakes_are_told_and_change_nothing() {
     assert!(refused(&operators[0], "code", renamed).contains("abort"));
     let typo = json!({ "codes": [codes[1].replace("guildsetup1q", "guildsetup1p")] });
     assert!(refused(&operators[0], "join", typo).contains("code 1"));
+    for (p2p, api) in [
+        ("/ip4/1.2.3.4/udp/1", "http://a"),
+        ("/dns4/a/tcp/1", "javascript:alert(1)"),
+    ] {
+        let seed = Seed::new([9; 32]);
+        let nowhere = SetupCode::new(&seed, "mallory".into(), vec![p2p.into()], api.into());
+        let nowhere = json!({ "codes": [nowhere.unwrap().to_string()] });
+        let named = refused(&operators[0], "join", nowhere);
+        assert!(named.contains("mallory"), "{named}");
+    }
     operators[0].step("join", json!({ "codes": codes }));
     let others = refused(&operators[0], "join", json!({ "codes": [] }));
     assert!(others.contains("other codes"), "{others}");
-    let nobodys = ["abandon"; 8].join(" ");
+    let nobodys = ["abandon"; 12].join(" ");
     let words = json!({ "phrase": nobodys });
     assert!(refused(&operators[0], "confirm", words).contains("do not confirm"));
     let nameless = json!({ "name": "", "network": "regtest" });
@@ -313,6 +324,25 @@ fn mistakes_are_told_and_change_nothing() {
     assert_eq!(operators[0].status().unwrap().stage, SetupStage::Code);
     assert_ne!(operators[0].code("one"), codes[0]);
     operators.iter_mut().for_each(Operator::stop);
+}
+
+/// Power may fail while everything is being erased: nothing of it may get into the next founding.
+#[test]
+fn what_was_not_quite_forgotten_is_forgotten_at_the_next_start() {
+    let mut operators = operators(2);
+    join(&operators);
+    propose(&operators);
+    operators.iter_mut().for_each(Operator::stop);
+    let folder = operators[0].data_dir().join("founding");
+    let length = std::fs::metadata(folder.join("seed")).unwrap().len();
+    std::fs::write(folder.join("seed"), vec![0; length as usize]).unwrap();
+    operators[0].start();
+    assert_eq!(operators[0].status().unwrap().stage, SetupStage::Code);
+    operators[0].code("one");
+    operators[0].stop();
+    operators[0].start();
+    assert_eq!(operators[0].status().unwrap().stage, SetupStage::Join);
+    operators[0].stop();
 }
 
 #[test]

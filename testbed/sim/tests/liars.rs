@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use guildmint_core::{Epoch, PeerId};
-use guildmint_engine::{Contribution, Message};
+use guildmint_core::{Epoch, PeerId, Wire as _};
+use guildmint_engine::{Contribution, Message, Vote};
+use guildmint_kit::play::{self, Seen};
 use guildmint_sim::{aux, bval, runs, Faults, Setup, World};
 
 const MINUTE_MS: u64 = 60_000;
@@ -155,4 +156,24 @@ fn clocks_may_differ_by_minutes() {
         assert_eq!(world.accepted(), 6, "seed {seed}");
         assert_eq!(world.slander(), [""; 0], "seed {seed}");
     }
+}
+
+/// SPEC EPO-7: what it says changes a row, and nothing that matters to anybody.
+#[test]
+fn a_liar_that_always_has_something_new_to_say_keeps_nobody_busy() {
+    let faults = Faults::default().with_a_liar(PeerId(3));
+    let mut world = World::new(Setup::guardians(4).with(faults), 13);
+    world.liar_is_upright();
+    world.run(1_000);
+    let before = world.committed()[0].map_or(0, |epoch| epoch.0);
+    for height in 0..2_400 {
+        let mut contribution = Contribution::default();
+        let votes = &mut contribution.statement.votes;
+        votes.insert(play::MODULE, Vote(Seen(height).encode()));
+        world.liar_contributes(contribution);
+        world.sees(PeerId(3), 10_000 + height);
+        world.run(250);
+    }
+    let epochs = world.committed()[0].map_or(0, |epoch| epoch.0) - before;
+    assert!((1..100).contains(&epochs), "{epochs} epochs in ten minutes");
 }

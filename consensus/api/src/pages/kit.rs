@@ -107,6 +107,16 @@ pub(crate) fn visible(text: &str) -> String {
     shown
 }
 
+/// The same for a text of several lines that is shown whole.
+pub(crate) fn visible_lines(text: &str) -> String {
+    let shown = |c| match c {
+        '\n' => c,
+        _ if is_hidden(c) => '\u{fffd}',
+        _ => c,
+    };
+    text.chars().map(shown).collect()
+}
+
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -4,7 +4,9 @@ use guildmint_core::{api::Problem, PeerId};
 use maud::{html, Markup};
 use tide::{Response, StatusCode};
 
-use super::kit::{copyable, facts, field, form, mark, qr, section, table, visible, Page};
+use super::kit::{
+    copyable, facts, field, form, mark, qr, section, table, visible, visible_lines, Page,
+};
 use crate::setup::{SetupProposal, SetupStage, SetupStatus};
 
 /// Seconds between looks while there is nothing to type.
@@ -118,10 +120,11 @@ fn proposal(status: &SetupStatus, proposal: &SetupProposal) -> Markup {
     let body = html! {
         (facts(&[("Proposed by", html! { (by) }), ("Check phrase", html! { strong { (proposal.check_phrase) } })]))
         @if let Some(problem) = &proposal.problem { p.bad { "This guardian cannot confirm it: " (visible(problem)) } }
-        details { summary { "All of it" } pre { (written) } }
+        // ⚠ Not folded away: a second way to spend the coins, for one, is only here.
+        details open { summary { "All of it, which is what you confirm" } pre { (visible_lines(&written)) } }
         @if is_confirmed { p.good { "Confirmed." } }
         @else if status.confirmed.is_none() && proposal.problem.is_none() {
-            p { "Read the check phrase to every other operator, by telephone or in person. Only if all of you see the same eight words, confirm. It is for good." }
+            p { "Read the check phrase to every other operator, by telephone or in person. Only if all of you see the same twelve words, confirm. It is for good." }
             (form("/setup/confirm", &phrase, "All of us see these words: confirm"))
         }
     };
@@ -158,5 +161,42 @@ fn begin_again(status: &SetupStatus) -> Markup {
             p { "This forgets this guardian's code and keys. All guardians must begin again, with new codes." }
             (form("/setup/abort", &html! {}, "Forget everything"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// SPEC API-3: or it reads otherwise than it is.
+    #[test]
+    fn all_of_a_proposal_is_shown_as_it_is() {
+        let hidden = "a\u{202e}\u{2028}<script>";
+        let proposed = SetupProposal {
+            by: PeerId(0),
+            session: "5e".into(),
+            check_phrase: "abandon".into(),
+            proposal: json!({ "name": hidden, "terms": { "recovery": "x".repeat(300) } }),
+            problem: None,
+        };
+        let status = SetupStatus {
+            stage: SetupStage::Confirm,
+            next: String::new(),
+            code: None,
+            guardians: Vec::new(),
+            proposals: Vec::new(),
+            confirmed: None,
+            waiting_for: Vec::new(),
+            keys: None,
+            federation: None,
+            failure: None,
+        };
+        let shown = proposal(&status, &proposed).into_string();
+        assert!(shown.contains("<details open"), "{shown}");
+        assert!(shown.contains("a\u{fffd}\u{fffd}&lt;script"), "{shown}");
+        assert!(shown.contains(&"x".repeat(300)), "{shown}");
+        assert!(shown.contains("\n  &quot;terms&quot;"), "{shown}");
     }
 }

@@ -91,7 +91,7 @@ pub struct Node {
     opened_at_ms: Option<u64>,
     /// Versions that the operator wants though not all guardians know them.
     insists: BTreeMap<ModuleId, u16>,
-    /// Epochs in a row that changed nothing.
+    /// Epochs in a row that changed nothing, or nothing but what f guardians said.
     idle_epochs: u32,
     halted: Option<String>,
 }

@@ -193,6 +193,10 @@ pub async fn found_until(
     if is_new && secrets.exists() {
         return Err(FoundError::Occupied(secrets));
     }
+    if is_new {
+        // What is there without a seed is of a founding that was aborted, and would be taken for the next one's.
+        folder.erase()?;
+    }
     let access = Access {
         token: admin::write_cookie(&data_dir)?,
         password: Arc::new(PasswordFile(data_dir.clone())),

@@ -7,7 +7,7 @@ use futures::channel::oneshot;
 use guildmint_api::{
     done, CodeStep, ConfirmStep, JoinStep, ProposeStep, SetupBackend, SetupStatus, SetupStep,
 };
-use guildmint_core::{api::Problem, founding::ModuleTerms, ModuleId, SessionId, Wire as _};
+use guildmint_core::{api::Problem, founding::ModuleTerms, ModuleId, Place, SessionId, Wire as _};
 use guildmint_engine::node::Event;
 use guildmint_founding::{
     key_generation::KeyGenerationNews, CheckPhrase, Meeting, Proposal, Roster, Seed, SetupCode,
@@ -81,13 +81,7 @@ impl Organizer {
     }
 
     fn make_code(&mut self, step: CodeStep) -> Result<Json, Problem> {
-        for address in &step.p2p {
-            check_address(address).map_err(|error| wrong("address", error))?;
-        }
-        if !step.api.starts_with("http://") && !step.api.starts_with("https://") {
-            let detail = format!("`{}` is no URL for clients; write https://…", step.api);
-            return Err(wrong("api_url", detail));
-        }
+        check_place(&step.p2p, &step.api)?;
         let make = |seed: &Seed| {
             let code = SetupCode::new(seed, step.name, step.p2p, step.api);
             code.map_err(|error| wrong("code", error))
@@ -131,6 +125,13 @@ impl Organizer {
             codes.push(code.map_err(|error| wrong("code", format!("code {number}: {error}")))?);
         }
         let roster = Roster::new(codes, &own).map_err(|error| wrong("codes", error))?;
+        for (peer, code) in roster.quorum().peers().zip(roster.codes()) {
+            let guardian = code.guardian();
+            check_place(&guardian.p2p, &guardian.api).map_err(|problem| {
+                let detail = format!("the code of {}: {}", roster.name(peer), problem.detail);
+                wrong("code", detail)
+            })?;
+        }
         match &self.together {
             Some(together) if together.roster.meeting_id() == roster.meeting_id() => {}
             Some(_) => {
@@ -294,6 +295,16 @@ impl Organizer {
         self.folder.erase().map_err(|error| failed(&error))?;
         Ok(done())
     }
+}
+
+/// Whether a guardian can be where it says. Its own announcements could not say it otherwise (SPEC NET-4).
+fn check_place(p2p: &[String], api: &str) -> Result<(), Problem> {
+    for address in p2p {
+        check_address(address).map_err(|error| wrong("address", error))?;
+    }
+    let (p2p, api) = (p2p.to_vec(), api.to_owned());
+    let place = Place { p2p, api };
+    place.validate().map_err(|error| wrong("place", error))
 }
 
 /// The proposal that is meant.
