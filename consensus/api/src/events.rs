@@ -43,9 +43,9 @@ impl EventHub {
         });
     }
 
-    /// ⚠ Those who are gone are forgotten by whoever comes next: a federation without epochs publishes nothing, and would remember all
-    /// who ever listened.
-    fn listen(&self) -> Receiver<Arc<str>> {
+    /// From here on, what is told. ⚠ Those who are gone are forgotten by whoever comes next: a federation without epochs publishes nothing,
+    /// and would remember all who ever listened.
+    pub(crate) fn listen(&self) -> Receiver<Arc<str>> {
         let (sender, receiver) = bounded(MAX_WAITING);
         let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.retain(|listener| !listener.is_closed());
