@@ -2,9 +2,12 @@
 
 use super::*;
 
+/// Makes a statement false.
+type Damage = fn(&mut Statement);
+
 #[test]
 fn what_is_for_another_session_or_not_for_each_module_names_its_guardian() {
-    let wrong: [(fn(&mut Statement), &str); 3] = [
+    let wrong: [(Damage, &str); 3] = [
         (
             |said| {
                 if let Statement::Opening(opening) = said {
