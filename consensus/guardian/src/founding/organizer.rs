@@ -27,6 +27,7 @@ use serde_json::Value as Json;
 
 use super::{folder::Folder, founder::Founder, FoundError, Founded, Founding};
 use crate::{
+    guardian::instance,
     metrics::Metrics,
     running::{Parts, Running},
     shell::{Input, MAX_INPUTS},
@@ -118,7 +119,7 @@ impl Organizer {
         let Some((seed, _)) = self.own.clone() else {
             return Ok(());
         };
-        let config = network_config(&roster, &seed, &self.founding.settings.p2p_listen);
+        let config = network_config(&roster, &seed, &self.founding.settings.p2p_listen)?;
         let (network, events) = Network::start(config).await?;
         let (saved, founders) = (self.folder.said()?, Arc::clone(&self.founders));
         let of = roster.clone();
@@ -223,6 +224,13 @@ impl Organizer {
             NetworkEvent::Connected(peer) => {
                 together.to_node(Event::Connected(peer)).await;
                 self.remind_one(peer).await
+            }
+            NetworkEvent::RunsTwice { of, .. } => {
+                tracing::warn!(
+                    guardian = of.0,
+                    "two processes with the same secrets take part; one of them must be stopped"
+                );
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -391,18 +399,23 @@ impl Together {
     }
 }
 
-fn network_config(roster: &Roster, seed: &Seed, listen: &[String]) -> NetworkConfig {
+fn network_config(
+    roster: &Roster,
+    seed: &Seed,
+    listen: &[String],
+) -> Result<NetworkConfig, FoundError> {
     let guardians = roster.codes().iter().map(|code| GuardianAddress {
         identity: code.guardian().identity.0,
         addresses: code.guardian().p2p.clone(),
     });
-    NetworkConfig {
+    Ok(NetworkConfig {
         identity_seed: seed.identity().seed(),
         session_id: roster.meeting_id(),
         me: roster.me(),
+        instance: instance().map_err(FoundError::Randomness)?,
         guardians: guardians.collect(),
         listen: listen.to_vec(),
-    }
+    })
 }
 
 async fn listen(mut events: Events, inbox: Sender<Inbox>) {
