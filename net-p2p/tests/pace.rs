@@ -62,7 +62,10 @@ fn what_one_guardian_can_fill_is_bounded_and_leaves_room_for_others() {
                 panic!("the network runs");
             };
             match event {
-                NetworkEvent::Message { from, bytes: read } if from == PeerId(2) => {
+                NetworkEvent::Message {
+                    from: PeerId(2),
+                    bytes: read,
+                } => {
                     bytes += read.len();
                     held.push(room);
                 }
