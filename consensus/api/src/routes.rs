@@ -169,16 +169,21 @@ async fn submit<B: Backend>(mut request: Request<B>) -> Result<Response, Problem
     Ok(json(status, &answer))
 }
 
-async fn transaction<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
-    let txid = request.param("txid").map_err(problem::malformed)?;
-    let txid: TxId = txid.parse().map_err(problem::malformed)?;
+/// How long a client wants to wait for an answer.
+pub(crate) fn wait<S>(request: &Request<S>) -> Result<Duration, Problem> {
     let wait = match parameters(request.url())?.get("wait") {
         None => 0,
         Some(seconds) => seconds
             .parse()
             .map_err(|_| problem::malformed("wait is a number of seconds"))?,
     };
-    let wait = Duration::from_secs(MAX_WAIT_SECONDS.min(wait));
+    Ok(Duration::from_secs(MAX_WAIT_SECONDS.min(wait)))
+}
+
+async fn transaction<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
+    let txid = request.param("txid").map_err(problem::malformed)?;
+    let txid: TxId = txid.parse().map_err(problem::malformed)?;
+    let wait = wait(&request)?;
     if let (false, Some(turn)) = (wait.is_zero(), request.ext::<TurnSlot>()) {
         turn.release();
     }

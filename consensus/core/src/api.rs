@@ -79,6 +79,9 @@ pub struct StatusAnswer {
     pub not_ready: Option<String>,
     /// How far it has come, while it takes over what the others agreed on without it.
     pub catching_up: Option<CatchUp>,
+    /// Guardians of which two processes run, by what this one has seen or f + 1 others say (SPEC NET-6).
+    #[serde(default)]
+    pub runs_twice: Vec<PeerId>,
     /// The versions of rules, by the kind of their module; `engine` for those of all.
     pub versions: BTreeMap<String, VersionReport>,
     /// Why it has stopped for good, if it has.

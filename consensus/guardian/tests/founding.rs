@@ -106,10 +106,15 @@ impl Operator {
     fn end(&mut self) -> Founded {
         let (running, _stop) = self.running.take().unwrap();
         let began = Instant::now();
+        let mut version = String::new();
         while !running.is_finished() {
-            let status = self.status();
+            let status = self.changed(&version);
             assert!(began.elapsed() < PATIENCE, "no federation: {status:?}");
-            thread::sleep(Duration::from_millis(50));
+            match status {
+                Some(status) => version = status.version,
+                // It has closed its listener, and is about to end.
+                None => break,
+            }
         }
         running.join().unwrap().unwrap()
     }
@@ -126,6 +131,13 @@ impl Operator {
 
     fn status(&self) -> Option<SetupStatus> {
         let url = format!("http://{}/v1/setup", self.admin);
+        let (_, json) = self.request(minreq::get(url))?;
+        serde_json::from_value(json).ok()
+    }
+
+    /// How far it is once that is another version.
+    fn changed(&self, version: &str) -> Option<SetupStatus> {
+        let url = format!("http://{}/v1/setup?wait=10&version={version}", self.admin);
         let (_, json) = self.request(minreq::get(url))?;
         serde_json::from_value(json).ok()
     }
@@ -149,13 +161,18 @@ impl Operator {
 
     fn wait_for(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let began = Instant::now();
+        let mut version = String::new();
         while !holds(self) {
-            let status = self.status();
+            let status = self.changed(&version);
             assert!(
                 began.elapsed() < PATIENCE,
                 "{what} has not come: {status:?}"
             );
-            thread::sleep(Duration::from_millis(50));
+            match status {
+                Some(status) => version = status.version,
+                // There is no listener yet, or none any more.
+                None => thread::yield_now(),
+            }
         }
     }
 
@@ -309,6 +326,10 @@ fn mistakes_are_told_and_change_nothing() {
         assert!(named.contains("mallory"), "{named}");
     }
     operators[0].step("join", json!({ "codes": codes }));
+    let warning = operators[0].status().unwrap().warning.unwrap();
+    assert!(warning.contains("none may fail"), "{warning}");
+    let proposed = operators[0].step("propose", proposal("two"));
+    assert_eq!(proposed["warning"], json!(warning));
     let others = refused(&operators[0], "join", json!({ "codes": [] }));
     assert!(others.contains("other codes"), "{others}");
     let nobodys = ["abandon"; 12].join(" ");
@@ -350,6 +371,7 @@ fn another_proposal_is_another_phrase_and_nothing_is_written() {
     let mut operators = operators(4);
     join(&operators);
     let phrase = propose(&operators);
+    assert_eq!(operators[0].status().unwrap().warning, None);
     let other = operators[3].step("propose", proposal("changed"));
     let other = other["check_phrase"].as_str().unwrap();
     assert_ne!(other, phrase);
@@ -378,5 +400,55 @@ fn another_proposal_is_another_phrase_and_nothing_is_written() {
         operator.stop();
         assert!(!operator.data_dir().join("consensus.toml").exists());
         assert!(!operator.data_dir().join("secrets").exists());
+    }
+}
+
+/// SPEC SET-2: it has its keys, has told so, and loses power before it hears of the others.
+#[test]
+fn a_guardian_that_was_away_when_the_others_left_finds_out_by_itself() {
+    let mut operators = operators(4);
+    join(&operators);
+    let phrase = propose(&operators);
+    for operator in &operators {
+        operator.step("confirm", json!({ "phrase": phrase }));
+    }
+    let mut last = operators.pop().unwrap();
+    let folder = last.data_dir().join("founding");
+    let me = last
+        .status()
+        .unwrap()
+        .guardians
+        .iter()
+        .position(|one| one.is_self);
+    let knows = |other: &Operator| {
+        // Without a listener it has all that it needs.
+        let Some(status) = other.status() else {
+            return true;
+        };
+        status
+            .guardians
+            .get(me.unwrap())
+            .is_some_and(|one| one.done)
+    };
+    // Quickly: it leaves three seconds after it knows that all have their keys.
+    let began = Instant::now();
+    while !operators.iter().all(knows) {
+        assert!(began.elapsed() < PATIENCE, "no keys");
+    }
+    last.stop();
+    let _ = std::fs::remove_file(folder.join("all-done"));
+    assert!(is_due(last.data_dir()), "it has erased its seed already");
+    let founded: Vec<_> = operators.iter_mut().map(Operator::end).collect();
+
+    // Nobody is left who could tell it.
+    last.start();
+    let run = |operator: &Operator| {
+        let config = Config::load(operator.data_dir(), PASSPHRASE, operator.settings()).unwrap();
+        task::block_on(Guardian::start(&modules(), config)).unwrap()
+    };
+    let guardians: Vec<_> = operators.iter().map(run).collect();
+    assert_eq!(last.end(), founded[0]);
+    for guardian in guardians {
+        task::block_on(guardian.stop()).unwrap();
     }
 }

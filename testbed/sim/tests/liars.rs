@@ -138,6 +138,36 @@ fn a_last_word_for_one_that_has_not_contributed_stops_nobody() {
     }
 }
 
+/// SPEC NET-7: a short question, and a long answer from the disk.
+#[test]
+fn who_asks_for_history_without_end_gets_so_much_of_it_and_payments_go_on() {
+    let (liar, asked) = (PeerId(3), PeerId(0));
+    let mut world = World::new(
+        Setup::guardians(4).with(Faults::default().with_a_liar(liar)),
+        1,
+    );
+    world.liar_is_upright();
+    for name in 0..5 {
+        world.submit_play(name, 1_000);
+        world.run_until_settled(MINUTE_MS);
+    }
+    let before = world.loads(asked);
+    let seconds = 10;
+    world.submit_play(100, 1_000);
+    for _ in 0..seconds * 1_000 {
+        for _ in 0..4 {
+            world.liar_wants_history(asked, Epoch(0));
+        }
+        world.run(1);
+    }
+    assert_eq!(world.accepted(), 6);
+    // A hundred answers in a second and those that it may have at once, of two looks at the disk each; and what the payment needs.
+    let loads = world.loads(asked) - before;
+    let most = 2 * (seconds * 100 + 200) + 50;
+    assert!((500..=most).contains(&loads), "{loads} of {most}");
+    assert_eq!(world.slander(), [""; 0]);
+}
+
 /// Clocks that differ by minutes are no matter: no guardian compares its own with another's.
 #[test]
 fn clocks_may_differ_by_minutes() {

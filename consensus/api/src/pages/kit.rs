@@ -31,6 +31,8 @@ pub(crate) struct Page<'a> {
     pub(crate) can_log_out: bool,
     /// Seconds after which the browser asks again, if at all.
     pub(crate) refresh_seconds: Option<u32>,
+    /// What answers once there is something new to show, if anything does.
+    pub(crate) changes: Option<String>,
 }
 
 impl<'a> Page<'a> {
@@ -40,6 +42,7 @@ impl<'a> Page<'a> {
             links: &[],
             can_log_out: false,
             refresh_seconds: None,
+            changes: None,
         }
     }
 
@@ -55,7 +58,7 @@ impl<'a> Page<'a> {
                     link rel="stylesheet" href="/style.css";
                     script src="/page.js" defer {}
                 }
-                body {
+                body data-changes=[&self.changes] {
                     header {
                         h1 { (visible(self.title)) }
                         nav {

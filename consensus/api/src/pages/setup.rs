@@ -9,8 +9,8 @@ use super::kit::{
 };
 use crate::setup::{SetupProposal, SetupStage, SetupStatus};
 
-/// Seconds between looks while there is nothing to type.
-const REFRESH_SECONDS: u32 = 3;
+/// Seconds between looks of a browser without scripts while there is nothing to type. Others look when something has changed.
+const REFRESH_SECONDS: u32 = 20;
 
 /// The page, with what was wrong with the last step.
 pub(crate) fn page(status: &SetupStatus, can_log_out: bool, wrong: Option<&Problem>) -> Response {
@@ -18,6 +18,7 @@ pub(crate) fn page(status: &SetupStatus, can_log_out: bool, wrong: Option<&Probl
         @if let Some(wrong) = wrong { p.bad role="alert" { (visible(&wrong.detail)) } }
         @if let Some(failure) = &status.failure { p.bad role="alert" { (visible(failure)) } }
         p.next { (status.next) }
+        @if let Some(warning) = &status.warning { p.bad { (warning) } }
         @if let Some(code) = &status.code { (own_code(code)) } @else { (code_form()) }
         @if status.code.is_some() && status.guardians.is_empty() { (join_form()) }
         @if !status.guardians.is_empty() { (guardians(status)) }
@@ -35,6 +36,7 @@ pub(crate) fn page(status: &SetupStatus, can_log_out: bool, wrong: Option<&Probl
     let page = Page {
         can_log_out,
         refresh_seconds: (waits && wrong.is_none()).then_some(REFRESH_SECONDS),
+        changes: waits.then(|| format!("/v1/setup?wait=60&version={}", status.version)),
         ..Page::new("Found a federation")
     };
     let code = wrong.map_or(200, |problem| problem.status);

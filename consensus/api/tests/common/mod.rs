@@ -121,6 +121,7 @@ impl Backend for Scripted {
             pool: 0,
             not_ready: None,
             catching_up: None,
+            runs_twice: Vec::new(),
             versions: BTreeMap::new(),
             halted: None,
         }

@@ -6,8 +6,10 @@
 mod folder;
 mod founder;
 mod organizer;
+mod probe;
 mod report;
 mod steps;
+mod watchers;
 
 use std::{path::Path, path::PathBuf, sync::Arc};
 

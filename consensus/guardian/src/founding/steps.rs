@@ -1,6 +1,8 @@
 //! Steps that the operator takes.
 
-use async_std::{channel::Sender, task};
+use std::time::Duration;
+
+use async_std::{channel::Sender, future::timeout, task};
 use async_trait::async_trait;
 use bitcoin::Network;
 use futures::channel::oneshot;
@@ -42,6 +44,15 @@ impl SetupBackend for Operator {
         let (reply, answer) = oneshot::channel();
         let _ = self.0.send(Inbox::Look(reply)).await;
         answer.await.unwrap_or_else(|_| report::stopping())
+    }
+
+    async fn changed(&self, version: String, wait: Duration) -> SetupStatus {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.0.send(Inbox::Watch(version, reply)).await;
+        match timeout(wait, answer).await {
+            Ok(answer) => answer.unwrap_or_else(|_| report::stopping()),
+            Err(_) => self.status().await,
+        }
     }
 
     async fn take(&self, step: SetupStep) -> Result<Json, Problem> {
@@ -179,6 +190,7 @@ impl Organizer {
             "session": session,
             "check_phrase": CheckPhrase::of(session).to_string(),
             "proposal": readable,
+            "warning": self.together()?.warning(),
         }))
     }
 
@@ -248,7 +260,9 @@ impl Organizer {
             .await
             .map_err(|error| failed(&error))?;
         self.make_keys().await.map_err(|error| failed(&error))?;
-        Ok(done())
+        let mut answer = done();
+        answer["warning"] = json!(self.together()?.warning());
+        Ok(answer)
     }
 
     /// ⚠ The chain begins where the proposer says: on another chain deposits would be worth nothing. So each guardian asks its own
