@@ -55,6 +55,14 @@ pub struct RecoveryBranch {
     pub keys: Vec<PublicKey>,
 }
 
+impl RecoveryBranch {
+    /// The age from which on coins are moved, and no deposit is credited any more.
+    #[must_use]
+    pub fn half(&self) -> u32 {
+        u32::from(self.after_blocks / 2)
+    }
+}
+
 /// The wallet's parameters and public keys; part of the genesis config.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WalletConfig {

@@ -16,7 +16,7 @@ use libp2p::swarm::NetworkBehaviour;
 use crate::config::{Roster, StartError};
 use crate::direct::Direct;
 use crate::guard::Guard;
-use crate::network::{Channel, NetworkEvent};
+use crate::network::{Arrival, Channel};
 use crate::peers::Peers;
 
 /// Room for what gossipsub adds to a message (source, number, topic, signature, our own header), and for the start of the
@@ -53,7 +53,7 @@ impl Behaviour {
         roster: &Roster,
         session_id: &[u8; 32],
         peers: Arc<Peers>,
-        direct_events: Sender<NetworkEvent>,
+        direct_events: Sender<Arrival>,
     ) -> Result<Self, StartError> {
         let n = u32::from(u16::from(roster.quorum));
         let limits = ConnectionLimits::default()
@@ -61,7 +61,7 @@ impl Behaviour {
             .with_max_established_per_peer(Some(2));
         let ping = ping::Config::new().with_interval(PING).with_timeout(PING);
         Ok(Self {
-            guard: Guard::new(roster.me, roster.others.clone()),
+            guard: Guard::new(roster.me, roster.others.clone(), peers.clone()),
             limits: connection_limits::Behaviour::new(limits),
             gossip: gossip(roster, session_id).map_err(StartError::Setup)?,
             ping: ping::Behaviour::new(ping),

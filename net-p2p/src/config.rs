@@ -24,6 +24,8 @@ pub struct NetworkConfig {
     pub session_id: [u8; 32],
     /// Which of `guardians` this is.
     pub me: PeerId,
+    /// A random number, another at each start: by it others notice two processes with the same secrets (SPEC NET-6).
+    pub instance: [u8; 16],
     /// All guardians in the order of their indices, this one included.
     pub guardians: Vec<GuardianAddress>,
     /// Where to listen, such as `/ip4/0.0.0.0/tcp/8173`; port 0 means any free one. May be empty: a node that only dials.
@@ -218,6 +220,7 @@ mod tests {
             identity_seed: Zeroizing::new([1; 32]),
             session_id: [0; 32],
             me: PeerId(1),
+            instance: [0; 16],
             guardians: (0..n).map(guardian).collect(),
             listen: vec!["/ip6/::/tcp/0".into()],
         }

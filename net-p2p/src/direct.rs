@@ -29,7 +29,8 @@ use libp2p::swarm::{
 use libp2p::Multiaddr;
 
 use crate::config::NetId;
-use crate::network::NetworkEvent;
+use crate::network::{Arrival, NetworkEvent};
+use crate::pace::Pace;
 use crate::peers::Peers;
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/guildmint/direct/1");
@@ -139,18 +140,25 @@ async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>
     }
 }
 
-/// Hands every frame to the consumer, and waits for it: this is what holds a fast sender back.
+/// Hands every frame to the consumer, at the sender's pace and as far as there is room for its messages: this is what holds a fast
+/// sender back.
 async fn read_frames(
     mut stream: impl AsyncRead + Unpin,
     from: PeerId,
-    events: Sender<NetworkEvent>,
+    pace: Arc<Pace>,
+    events: Sender<Arrival>,
 ) -> io::Error {
     loop {
-        match read_frame(&mut stream).await {
-            // A consumer that is gone wants nothing; the connection serves gossip still.
-            Ok(bytes) => drop(events.send(NetworkEvent::Message { from, bytes }).await),
+        pace.keep().await;
+        let bytes = match read_frame(&mut stream).await {
+            Ok(bytes) => bytes,
             Err(error) => return error,
-        }
+        };
+        pace.message();
+        let held = pace.direct.take(bytes.len()).await;
+        let message = NetworkEvent::Message { from, bytes };
+        // A consumer that is gone wants nothing; the connection serves gossip still.
+        let _ = events.send((message, Some(held))).await;
     }
 }
 
@@ -158,7 +166,7 @@ async fn read_frames(
 pub(crate) struct Direct {
     guardians: BTreeMap<NetId, PeerId>,
     peers: Arc<Peers>,
-    events: Sender<NetworkEvent>,
+    events: Sender<Arrival>,
     broken: VecDeque<Broken>,
 }
 
@@ -173,7 +181,7 @@ impl Direct {
     pub(crate) fn new(
         guardians: BTreeMap<NetId, PeerId>,
         peers: Arc<Peers>,
-        events: Sender<NetworkEvent>,
+        events: Sender<Arrival>,
     ) -> Self {
         Self {
             guardians,
@@ -192,6 +200,7 @@ impl Direct {
         self.peers.attach(from, outbox);
         Ok(Handler {
             from,
+            pace: self.peers.pace(&id),
             events: self.events.clone(),
             queue: Some(queue),
             requested: false,
@@ -250,7 +259,8 @@ impl NetworkBehaviour for Direct {
 /// The direct protocol on one connection: one task that reads, one that writes.
 pub(crate) struct Handler {
     from: PeerId,
-    events: Sender<NetworkEvent>,
+    pace: Arc<Pace>,
+    events: Sender<Arrival>,
     queue: Option<Queue>,
     requested: bool,
     reader: Option<BoxFuture<'static, io::Error>>,
@@ -324,7 +334,12 @@ impl ConnectionHandler for Handler {
                 protocol: stream,
                 ..
             }) => {
-                let task = read_frames(stream, self.from, self.events.clone());
+                let task = read_frames(
+                    stream,
+                    self.from,
+                    Arc::clone(&self.pace),
+                    self.events.clone(),
+                );
                 self.reader = Some(task.boxed());
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ use libp2p::Multiaddr;
 use thiserror::Error;
 
 use crate::config::NetId;
+use crate::hello::Instance;
+use crate::peers::Peers;
 use crate::transport::HANDSHAKE_TIMEOUT;
 
 /// Two guardians that dial each other at once see both connections within this time of each other: one dials only
@@ -29,12 +32,15 @@ const SIMULTANEOUS: Duration = HANDSHAKE_TIMEOUT.saturating_add(Duration::from_s
 pub(crate) struct Guard {
     me: PeerId,
     guardians: BTreeMap<NetId, PeerId>,
+    peers: Arc<Peers>,
     established: BTreeMap<NetId, Established>,
     closing: VecDeque<(NetId, ConnectionId)>,
 }
 
 struct Established {
     connection: ConnectionId,
+    /// The process at the other end.
+    instance: Option<Instance>,
     dialled_by: PeerId,
     since: Instant,
 }
@@ -60,21 +66,38 @@ enum Verdict {
 /// Of two connections made at once the first stays, which is the lower index's but for bad luck: it dials first.
 ///
 /// The two sides see another order only if both connections come within half a round trip; then both go, and the next
-/// attempts differ by their jitter. A peer that dials once more, or long after, has lost the first connection.
-fn judge(existing: Option<(PeerId, Duration)>, dialled_by: PeerId) -> Verdict {
+/// attempts differ by their jitter. A peer that dials once more, or long after, has lost the first connection. So has one that
+/// is another process than the first connection leads to; or both run, which shows when the first comes back (SPEC NET-6).
+fn judge(existing: Option<First>, dialled_by: PeerId) -> Verdict {
     match existing {
         None => Verdict::Accept,
-        Some((first, age)) if first != dialled_by && age < SIMULTANEOUS => Verdict::Refuse,
+        Some(first)
+            if first.dialled_by != dialled_by
+                && first.age < SIMULTANEOUS
+                && first.is_same_process =>
+        {
+            Verdict::Refuse
+        }
         Some(_) => Verdict::RefuseBoth,
     }
 }
 
+/// The connection that there is already.
+#[derive(Clone, Copy)]
+struct First {
+    dialled_by: PeerId,
+    age: Duration,
+    /// Whether it leads to the process that the second one leads to.
+    is_same_process: bool,
+}
+
 impl Guard {
     /// Lets in the `guardians`, which does not name ourselves.
-    pub(crate) fn new(me: PeerId, guardians: BTreeMap<NetId, PeerId>) -> Self {
+    pub(crate) fn new(me: PeerId, guardians: BTreeMap<NetId, PeerId>, peers: Arc<Peers>) -> Self {
         Self {
             me,
             guardians,
+            peers,
             established: BTreeMap::new(),
             closing: VecDeque::new(),
         }
@@ -91,10 +114,12 @@ impl Guard {
         let peer = self.guardian(id)?;
         let dialled_by = if inbound { peer } else { self.me };
         let existing = self.established.get(&id);
-        match judge(
-            existing.map(|e| (e.dialled_by, e.since.elapsed())),
-            dialled_by,
-        ) {
+        let first = existing.map(|first| First {
+            dialled_by: first.dialled_by,
+            age: first.since.elapsed(),
+            is_same_process: first.instance == self.peers.instance(peer),
+        });
+        match judge(first, dialled_by) {
             Verdict::Accept => return Ok(()),
             Verdict::Refuse => {}
             Verdict::RefuseBoth => self
@@ -152,6 +177,7 @@ impl NetworkBehaviour for Guard {
                 if let Ok(peer) = self.guardian(event.peer_id) {
                     let established = Established {
                         connection: event.connection_id,
+                        instance: self.peers.instance(peer),
                         dialled_by: if inbound { peer } else { self.me },
                         since: Instant::now(),
                     };
@@ -190,6 +216,14 @@ mod tests {
     const YOUNG: Duration = Duration::from_secs(1);
     const OLD: Duration = Duration::from_secs(60);
 
+    fn first(dialled_by: PeerId, age: Duration) -> Option<First> {
+        Some(First {
+            dialled_by,
+            age,
+            is_same_process: true,
+        })
+    }
+
     #[test]
     fn the_first_connection_is_let_in() {
         assert_eq!(judge(None, LOW), Verdict::Accept);
@@ -198,22 +232,33 @@ mod tests {
 
     #[test]
     fn of_two_made_at_once_the_first_stays() {
-        assert_eq!(judge(Some((LOW, YOUNG)), HIGH), Verdict::Refuse);
-        assert_eq!(judge(Some((HIGH, YOUNG)), LOW), Verdict::Refuse);
+        assert_eq!(judge(first(LOW, YOUNG), HIGH), Verdict::Refuse);
+        assert_eq!(judge(first(HIGH, YOUNG), LOW), Verdict::Refuse);
     }
 
     #[test]
     fn a_connection_that_the_peer_has_forgotten_goes() {
-        assert_eq!(judge(Some((LOW, OLD)), HIGH), Verdict::RefuseBoth);
-        assert_eq!(judge(Some((HIGH, OLD)), LOW), Verdict::RefuseBoth);
-        assert_eq!(judge(Some((HIGH, YOUNG)), HIGH), Verdict::RefuseBoth);
-        assert_eq!(judge(Some((LOW, YOUNG)), LOW), Verdict::RefuseBoth);
+        assert_eq!(judge(first(LOW, OLD), HIGH), Verdict::RefuseBoth);
+        assert_eq!(judge(first(HIGH, OLD), LOW), Verdict::RefuseBoth);
+        assert_eq!(judge(first(HIGH, YOUNG), HIGH), Verdict::RefuseBoth);
+        assert_eq!(judge(first(LOW, YOUNG), LOW), Verdict::RefuseBoth);
+    }
+
+    #[test]
+    fn a_connection_to_another_process_goes_at_once() {
+        let other = first(LOW, YOUNG).map(|first| First {
+            is_same_process: false,
+            ..first
+        });
+        assert_eq!(judge(other, HIGH), Verdict::RefuseBoth);
     }
 
     #[test]
     fn strangers_and_our_own_key_are_refused() {
         let (stranger, friend) = (NetId::random(), NetId::random());
-        let mut guard = Guard::new(LOW, BTreeMap::from([(friend, HIGH)]));
+        let others = BTreeMap::from([(friend, HIGH)]);
+        let peers = Arc::new(Peers::new(LOW, [0; 16], others.clone()));
+        let mut guard = Guard::new(LOW, others, peers);
         assert_eq!(
             guard.admit(stranger, true),
             Err(Refused::Stranger(stranger))

@@ -5,9 +5,13 @@ mod config;
 mod dial;
 mod direct;
 mod guard;
+mod hello;
+mod hints;
+mod instances;
 mod links;
 mod network;
 mod node;
+mod pace;
 mod peers;
 mod socket;
 mod transport;
@@ -15,7 +19,8 @@ mod transport;
 pub use config::{
     check_address, public_key, AddressError, GuardianAddress, NetworkConfig, StartError,
 };
-pub use network::{Channel, Events, Network, NetworkEvent};
+pub use network::{Arrival, Channel, Events, Network, NetworkEvent};
+pub use pace::Held;
 pub use peers::{Counters, PeerStatus};
 
 #[cfg(test)]

@@ -12,10 +12,15 @@ use crate::network::Channel;
 /// A peer that is connected but has not subscribed to our topics by then cannot be reached by gossip: reconnect.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Failures in a row after which a peer is looked for at what are mere hints too: the second dial after a connection has ended.
+const HINTS_FROM_ATTEMPT: u32 = 2;
+
 /// What we know of the way to one peer.
 pub(crate) struct Link {
     pub(crate) id: NetId,
     pub(crate) addresses: Vec<Multiaddr>,
+    /// Where it may be besides, by what it said when it was connected last.
+    pub(crate) hints: Vec<Multiaddr>,
     /// Dials in a row that led to nothing.
     pub(crate) attempt: u32,
     pub(crate) state: State,
@@ -40,10 +45,23 @@ impl Link {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.state {
             // Without an address there is nothing to dial.
-            State::Waiting { until } => (!self.addresses.is_empty()).then_some(*until),
+            State::Waiting { until } => (!self.to_dial().is_empty()).then_some(*until),
             State::Connected { since, .. } => Some(*since + SUBSCRIBE_TIMEOUT),
             State::Dialling | State::Ready => None,
         }
+    }
+
+    /// Where to look for it. Hints count once it was looked for where it ought to be and was not there.
+    pub(crate) fn to_dial(&self) -> Vec<Multiaddr> {
+        let mut all = self.addresses.clone();
+        if all.is_empty() || self.attempt >= HINTS_FROM_ATTEMPT {
+            let hints = self
+                .hints
+                .iter()
+                .filter(|hint| !self.addresses.contains(hint));
+            all.extend(hints.cloned());
+        }
+        all
     }
 
     /// Waits before the next attempt, longer each time.

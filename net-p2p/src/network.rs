@@ -13,6 +13,7 @@ use libp2p::Multiaddr;
 
 use crate::config::{parse_addresses, AddressError, NetworkConfig, Roster, StartError};
 use crate::node::Node;
+use crate::pace::Held;
 use crate::peers::{Counters, PeerStatus, Peers};
 
 /// Requests that may wait for the task; more make their senders wait.
@@ -63,7 +64,17 @@ pub enum NetworkEvent {
     Connected(PeerId),
     /// The connection to the peer is gone. It is dialled again by itself.
     Disconnected(PeerId),
+    /// Two processes run with the secrets of one guardian (SPEC NET-6). Told again for as long as it is so.
+    RunsTwice {
+        /// The guardian; this one, if another says so.
+        of: PeerId,
+        /// Who has seen two: this guardian, or who says so of us.
+        seen_by: PeerId,
+    },
 }
+
+/// An event, and the room that it takes if it is a message.
+pub type Arrival = (NetworkEvent, Option<Held>);
 
 /// The incoming side of a [`Network`]: a stream of [`NetworkEvent`]s.
 ///
@@ -71,12 +82,19 @@ pub enum NetworkEvent {
 /// other. Not reading holds back those who send directly, and loses gossip.
 #[derive(Debug)]
 pub struct Events {
-    queues: Select<Receiver<NetworkEvent>, Receiver<NetworkEvent>>,
+    queues: Select<Receiver<Arrival>, Receiver<Arrival>>,
 }
 
 impl Events {
     /// The next event; `None` once the network has stopped and all is read.
     pub async fn recv(&mut self) -> Option<NetworkEvent> {
+        let (event, _) = self.recv_held().await?;
+        Some(event)
+    }
+
+    /// The next event, and what holds its place among those of its sender that wait: whoever keeps the message waiting keeps this
+    /// too, and so bounds what one guardian can fill.
+    pub async fn recv_held(&mut self) -> Option<Arrival> {
         self.queues.next().await
     }
 }
@@ -85,7 +103,8 @@ impl Stream for Events {
     type Item = NetworkEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<NetworkEvent>> {
-        self.queues.poll_next_unpin(cx)
+        let next = self.queues.poll_next_unpin(cx);
+        next.map(|arrival| arrival.map(|(event, _)| event))
     }
 }
 
@@ -111,7 +130,8 @@ impl Network {
     /// If the config contradicts itself or an address cannot be listened on; see [`StartError`].
     pub async fn start(config: NetworkConfig) -> Result<(Self, Events), StartError> {
         let roster = Roster::check(&config)?;
-        let peers = Arc::new(Peers::new(roster.addresses.keys().copied()));
+        let (me, others) = (roster.me, roster.others.clone());
+        let peers = Arc::new(Peers::new(me, config.instance, others));
         let (commands, inbox) = channel::bounded(COMMANDS);
         let (direct, direct_events) = channel::bounded(DIRECT_EVENTS);
         let (gossip, gossip_events) = channel::bounded(GOSSIP_EVENTS);

@@ -10,6 +10,7 @@ use async_io::Timer;
 use async_std::channel::{Receiver, Sender};
 use futures::{FutureExt, StreamExt};
 use guildmint_core::PeerId;
+use libp2p::core::ConnectedPoint;
 use libp2p::gossipsub::{self, IdentTopic, Message, MessageAcceptance, PublishError};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{Config, SwarmEvent};
@@ -18,9 +19,9 @@ use libp2p::{ping, Multiaddr, Swarm};
 use crate::behaviour::{topic, Behaviour, BehaviourEvent};
 use crate::config::{listen_error, NetId, Roster, StartError};
 use crate::links::{bit, Link, State};
-use crate::network::{Channel, Command, NetworkEvent};
+use crate::network::{Arrival, Channel, Command, NetworkEvent};
 use crate::peers::Peers;
-use crate::{dial, transport};
+use crate::{dial, hints, transport};
 
 /// How long a stopping node waits for its connections to close.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -43,8 +44,8 @@ pub(crate) struct Node {
     topics: [(Channel, IdentTopic); 3],
     peers: Arc<Peers>,
     commands: Receiver<Command>,
-    events: Sender<NetworkEvent>,
-    /// Comings and goings that the consumer has not taken yet; never more than two for a peer.
+    events: Sender<Arrival>,
+    /// Comings, goings and twins that the consumer has not taken yet; never more than four for a peer.
     notices: VecDeque<NetworkEvent>,
     timer: Timer,
     deadline: Option<Instant>,
@@ -56,12 +57,11 @@ impl Node {
         session_id: &[u8; 32],
         peers: Arc<Peers>,
         commands: Receiver<Command>,
-        direct_events: Sender<NetworkEvent>,
-        events: Sender<NetworkEvent>,
+        direct_events: Sender<Arrival>,
+        events: Sender<Arrival>,
     ) -> Result<Self, StartError> {
-        let transport =
-            transport::build(&roster.keypair, *session_id, Arc::clone(&peers.sent_bytes))
-                .map_err(|error| StartError::Setup(error.to_string()))?;
+        let transport = transport::build(&roster.keypair, *session_id, &peers)
+            .map_err(|error| StartError::Setup(error.to_string()))?;
         let behaviour = Behaviour::new(&roster, session_id, peers.clone(), direct_events)?;
         let config = Config::with_executor(|task| drop(async_std::task::spawn(task)));
         let local = roster.keypair.public().to_peer_id();
@@ -70,6 +70,7 @@ impl Node {
             let link = Link {
                 id: *id,
                 addresses: roster.addresses.get(peer).cloned().unwrap_or_default(),
+                hints: Vec::new(),
                 attempt: 0,
                 state: State::Waiting {
                     until: now + dial::delay(roster.me, *peer, 0),
@@ -109,6 +110,7 @@ impl Node {
                 event => self.on_swarm_event(event),
             }
         }
+        self.peers.set_listens(confirmed.clone());
         Ok(confirmed)
     }
 
@@ -116,7 +118,10 @@ impl Node {
     pub(crate) async fn run(mut self) {
         loop {
             match self.next_input().await {
-                Input::Swarm(event) => self.on_swarm_event(*event),
+                Input::Swarm(event) => {
+                    self.on_swarm_event(*event);
+                    self.tell_of_twins();
+                }
                 Input::NoticeTaken => drop(self.notices.pop_front()),
                 Input::Time => self.on_time(Instant::now()),
                 Input::Command(Some(Command::Broadcast(channel, bytes))) => {
@@ -147,7 +152,7 @@ impl Node {
         let notice = async {
             match self.notices.front() {
                 // If nobody listens any more, nothing needs to be told.
-                Some(notice) => drop(self.events.send(notice.clone()).await),
+                Some(notice) => drop(self.events.send((notice.clone(), None)).await),
                 None => pending().await,
             }
         };
@@ -163,7 +168,7 @@ impl Node {
         match event {
             SwarmEvent::ConnectionEstablished {
                 peer_id, endpoint, ..
-            } => self.on_connected(peer_id, endpoint.get_remote_address()),
+            } => self.on_connected(peer_id, &endpoint),
             SwarmEvent::ConnectionClosed {
                 peer_id,
                 num_established: 0,
@@ -201,15 +206,31 @@ impl Node {
         }
     }
 
+    /// Every handshake ends in an event of the swarm, so what was heard in one is told after that.
+    fn tell_of_twins(&mut self) {
+        for (of, seen_by) in self.peers.take_news() {
+            let notice = NetworkEvent::RunsTwice { of, seen_by };
+            if !self.notices.contains(&notice) {
+                self.notices.push_back(notice);
+            }
+        }
+    }
+
     fn link(&mut self, id: NetId) -> Option<(PeerId, &mut Link)> {
         let peer = *self.others.get(&id)?;
         self.links.get_mut(&peer).map(|link| (peer, link))
     }
 
-    fn on_connected(&mut self, id: NetId, address: &Multiaddr) {
+    fn on_connected(&mut self, id: NetId, endpoint: &ConnectedPoint) {
+        let address = endpoint.get_remote_address();
+        let places = match self.others.get(&id) {
+            Some(peer) => self.peers.places(*peer),
+            None => return,
+        };
         let Some((peer, link)) = self.link(id) else {
             return;
         };
+        link.hints = hints::places(&places, address);
         link.state = State::Connected {
             since: Instant::now(),
             subscribed: Vec::new(),
@@ -290,7 +311,7 @@ impl Node {
                 message_id,
                 message,
             } => {
-                let acceptance = self.on_message(message);
+                let acceptance = self.on_message(&propagation_source, message);
                 self.swarm
                     .behaviour_mut()
                     .gossip
@@ -318,18 +339,22 @@ impl Node {
     ///
     /// Its author sends to all whom it can reach, and names the others. Passing it on is of use only if we can reach one
     /// of those. (A false name costs the federation some bandwidth, and its author's signature is on it.)
-    fn on_message(&mut self, message: Message) -> MessageAcceptance {
-        let author = message.source.and_then(|id| self.others.get(&id).copied());
-        let (Some(from), Some((header, bytes))) = (author, message.data.split_first_chunk()) else {
+    fn on_message(&mut self, brought_by: &NetId, message: Message) -> MessageAcceptance {
+        self.peers.pace(brought_by).message();
+        let author = message
+            .source
+            .and_then(|id| Some((id, *self.others.get(&id)?)));
+        let content = message.data.split_first_chunk();
+        let (Some((id, from)), Some((header, bytes))) = (author, content) else {
             return MessageAcceptance::Ignore;
         };
         let missed = u32::from_le_bytes(*header);
         let bytes = bytes.to_vec();
-        if self
-            .events
-            .try_send(NetworkEvent::Message { from, bytes })
-            .is_err()
-        {
+        // By its author, whoever brought it: one that passes on what others say takes no room of theirs.
+        let held = self.peers.pace(&id).gossip.try_take(bytes.len());
+        let message = NetworkEvent::Message { from, bytes };
+        let is_taken = held.is_some_and(|held| self.events.try_send((message, Some(held))).is_ok());
+        if !is_taken {
             self.peers.unread.fetch_add(1, Ordering::Relaxed);
         }
         if missed & !self.unreachable() & !bit(from) == 0 {
@@ -418,7 +443,7 @@ impl Node {
             return;
         };
         let options = DialOpts::peer_id(link.id)
-            .addresses(link.addresses.clone())
+            .addresses(link.to_dial())
             .condition(PeerCondition::DisconnectedAndNotDialing)
             .build();
         match self.swarm.dial(options) {

@@ -17,6 +17,7 @@ fn config(me: u16, addresses: Vec<String>) -> NetworkConfig {
         identity_seed: [u8::try_from(me).unwrap(); 32].into(),
         session_id: [0; 32],
         me: PeerId(me),
+        instance: [0; 16],
         guardians: (0..2).map(guardian).collect(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
     }

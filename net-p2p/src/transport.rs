@@ -8,7 +8,7 @@ use std::future::{ready, Ready};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::pin::Pin;
-use std::sync::{atomic::AtomicU64, Arc};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ use libp2p::core::upgrade::Version;
 use libp2p::multiaddr::Protocol;
 use libp2p::{identity, noise, yamux, Multiaddr, Transport};
 
+use crate::hello::Handshake;
+use crate::peers::Peers;
 use crate::socket::{Socket, STALL_TIMEOUT};
 
 /// Connecting, encrypting and multiplexing together take no longer than this, inbound or outbound.
@@ -31,19 +33,20 @@ pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// the refusal repeats at once and would keep a core busy.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// TCP, then noise with the session as prologue, then yamux.
+/// TCP, then noise with the session as prologue, hellos, and yamux.
 ///
 /// Two nodes with different session ids cannot complete a handshake. All that is written to the network is counted.
 pub(crate) fn build(
     keypair: &identity::Keypair,
     session_id: [u8; 32],
-    sent_bytes: Arc<AtomicU64>,
+    peers: &Arc<Peers>,
 ) -> Result<Boxed<(libp2p::PeerId, StreamMuxerBox)>, noise::Error> {
     let noise = noise::Config::new(keypair)?.with_prologue(session_id.to_vec());
+    let sent_bytes = Arc::clone(&peers.sent_bytes);
     Ok(Tcp::default()
         .map(move |socket, _| socket.counting(Arc::clone(&sent_bytes)))
         .upgrade(Version::V1Lazy)
-        .authenticate(noise)
+        .authenticate(Handshake::new(noise, Arc::clone(peers)))
         // No setter: each of them switches libp2p silently to an old, vulnerable yamux.
         .multiplex(yamux::Config::default())
         .timeout(HANDSHAKE_TIMEOUT)

@@ -8,15 +8,20 @@ use serde::Deserialize;
 
 /// Each of these libraries is named in these packages and nowhere else, so that it can be replaced there.
 const OWNERS: &[(&str, &[&str])] = &[
-    // In its tests.
-    ("bdk_wallet", &["guildmint-wallet"]),
-    ("electrum-client", &["guildmint-wallet-electrum"]),
-    // SPEC MIN-2: a denomination's key signs notes and nothing else. The first names itself in its tests, the third makes
-    // the keys, and the last two make keys for tests.
+    ("bdk_electrum", &["guildmint-gateway-ldk"]),
+    // The latter in its tests.
+    ("bdk_wallet", &["guildmint-gateway-ldk", "guildmint-wallet"]),
+    (
+        "electrum-client",
+        &["guildmint-gateway-ldk", "guildmint-wallet-electrum"],
+    ),
+    // SPEC MIN-2: a denomination's key signs notes and nothing else; the Lightning module has a key of its own, which decrypts. The
+    // first names itself in its tests, the fourth makes the keys, and the last two make keys for tests.
     (
         "guildmint-tbs",
         &[
             "guildmint-tbs",
+            "guildmint-ln",
             "guildmint-mint",
             "guildmint-founding",
             "guildmint-dealer",
@@ -29,15 +34,10 @@ const OWNERS: &[(&str, &[&str])] = &[
         "lightning",
         &["guildmint-gateway-ldk", "guildmint-client-bolt12"],
     ),
+    ("lightning-background-processor", &["guildmint-gateway-ldk"]),
+    ("lightning-transaction-sync", &["guildmint-gateway-ldk"]),
     ("maud", &["guildmint-api"]),
-    (
-        "sqlx",
-        &[
-            "guildmint-store",
-            "guildmint-client-store",
-            "guildmint-gateway-store",
-        ],
-    ),
+    ("sqlx", &["guildmint-store", "guildmint-client-store"]),
     ("surf", &["guildmint-client-http"]),
     ("tide", &["guildmint-api", "guildmint-gatewayd"]),
 ];

@@ -1,7 +1,7 @@
 //! Who may connect and ask: limits for all together and per client (SPEC API-2).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -12,6 +12,7 @@ use tide::http::Request;
 
 use crate::{
     problem,
+    signal::{signal, Signal, Trigger},
     turns::{Client, Turns},
     Limits,
 };
@@ -37,6 +38,10 @@ pub(crate) struct Admission {
 struct Counts {
     connections: usize,
     streams: usize,
+    /// Connections from which no request has come yet, or no further one, by how long that has been so.
+    waiting: BTreeMap<(Instant, u64), Idle>,
+    /// Connections that were closed for others, and are not gone yet. They count no more.
+    closed: BTreeSet<u64>,
     /// Numbers connections.
     next: u64,
     cleaned: Option<Instant>,
@@ -49,6 +54,23 @@ struct Address {
     streams: usize,
     /// When the requests so far would all have been made, had they come at the allowed rate.
     spent_until: Instant,
+}
+
+/// A connection that waits for its client.
+#[derive(Debug)]
+struct Idle {
+    counted: Option<IpAddr>,
+    /// Closes it.
+    _close: Trigger,
+}
+
+/// A connection waits for its client, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Waiting<'a> {
+    admission: &'a Admission,
+    key: (Instant, u64),
+    /// Its place was given to another.
+    pub(crate) closed: Signal,
 }
 
 /// A connection that may be served, counted until this is dropped.
@@ -97,7 +119,7 @@ impl Admission {
         let is_proxy = self.limits.trusted_proxies.contains(&from);
         let network = self.limited(from).filter(|_| !is_proxy);
         let mut counts = self.counts();
-        if counts.connections >= self.limits.connections {
+        if counts.connections >= self.limits.connections && !counts.close_one() {
             return Err(problem::busy());
         }
         let counted = network.map(|network| counts.entry(network, now));
@@ -128,6 +150,24 @@ impl Admission {
 }
 
 impl Counts {
+    /// Closes the connection that has waited longest for its client. Whether there is one.
+    fn close_one(&mut self) -> bool {
+        let Some(((_, number), idle)) = self.waiting.pop_first() else {
+            return false;
+        };
+        self.closed.insert(number);
+        self.leave(idle.counted);
+        true
+    }
+
+    /// A connection counts no more.
+    fn leave(&mut self, counted: Option<IpAddr>) {
+        self.connections -= 1;
+        if let Some(address) = counted.and_then(|of| self.addresses.get_mut(&of)) {
+            address.connections -= 1;
+        }
+    }
+
     /// The key of the entry that counts a network, which exists.
     fn entry(&mut self, network: IpAddr, now: Instant) -> IpAddr {
         if self.addresses.len() >= MAX_ADDRESSES
@@ -178,6 +218,23 @@ impl Address {
 }
 
 impl Permit {
+    /// From now on the connection waits for a request. ⚠ When there are too many connections, the one that has waited longest is
+    /// closed for another: who only keeps connections keeps nobody out.
+    pub(crate) fn waits(&self, now: Instant) -> Waiting<'_> {
+        let (close, closed) = signal();
+        let key = (now, self.number);
+        let idle = Idle {
+            counted: self.counted,
+            _close: close,
+        };
+        self.admission.counts().waiting.insert(key, idle);
+        Waiting {
+            admission: &self.admission,
+            key,
+            closed,
+        }
+    }
+
     /// Who asks.
     pub(crate) fn origin(&self, request: &Request) -> Origin {
         let forwarded = forwarded(request).filter(|_| self.is_proxy).map(network);
@@ -247,10 +304,15 @@ impl Origin {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
-        counts.connections -= 1;
-        if let Some(address) = self.counted.and_then(|of| counts.addresses.get_mut(&of)) {
-            address.connections -= 1;
+        if !counts.closed.remove(&self.number) {
+            counts.leave(self.counted);
         }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.admission.counts().waiting.remove(&self.key);
     }
 }
 

@@ -49,6 +49,18 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Bytes of an endless answer that are written at once.
 const STREAM_CHUNK_BYTES: usize = 4 * 1024;
 
+/// What a request with a body costs, next to one that asks for what is at hand.
+const POST_COST: u64 = 4;
+
+/// What a question to a module costs.
+const QUERY_COST: u64 = 4;
+
+/// Bytes of a body that cost one more: about a note of a transaction, whose proof is checked.
+const BYTES_PER_COST: usize = 256;
+
+/// Questions to modules are at `/v1/mint/…`.
+const MODULE_PATH_SLASHES: usize = 3;
+
 /// What a connection needs to be served.
 pub(crate) struct Connection<'a, S> {
     pub(crate) server: &'a Server<S>,
@@ -98,6 +110,33 @@ impl<S: Clone + Send + Sync + 'static> Connection<'_, S> {
 
     /// One request and its answer. Whether another may follow.
     async fn exchange(&self, input: &mut Input, output: &mut TcpStream) -> Result<bool, End> {
+        let waiting = self.permit.waits(Instant::now());
+        let asked = waiting.closed.or(self.request(input, output)).await;
+        drop(waiting);
+        let Asked {
+            mut request,
+            origin,
+            cost,
+            _counted,
+        } = asked.ok_or(End::Gone)??;
+        request.set_peer_addr(Some(self.peer));
+        let method = request.method();
+        let wants_close = has_token(&request, "close");
+        let mut response = self.answer(request, origin, cost).await;
+        let close = wants_close || self.stopped.is_raised();
+        if close {
+            response = last(response);
+        }
+        if response.len().is_none() {
+            self.stream(input, output, response, method).await?;
+            return Ok(false);
+        }
+        write(output, response, method, self.limits).await?;
+        Ok(!close)
+    }
+
+    /// Reads the next request.
+    async fn request(&self, input: &mut Input, output: &mut TcpStream) -> Result<Asked<'_>, End> {
         let head = input.head(self.limits, self.stopped).await?;
         let _counted = Counted::new(self.in_flight);
         let mut request = parse(head).await?;
@@ -111,20 +150,13 @@ impl<S: Clone + Send + Sync + 'static> Connection<'_, S> {
             }
             request.set_body(input.body(length, self.limits.body).await?);
         }
-        request.set_peer_addr(Some(self.peer));
-        let method = request.method();
-        let wants_close = has_token(&request, "close");
-        let mut response = self.answer(request, origin).await;
-        let close = wants_close || self.stopped.is_raised();
-        if close {
-            response = last(response);
-        }
-        if response.len().is_none() {
-            self.stream(input, output, response, method).await?;
-            return Ok(false);
-        }
-        write(output, response, method, self.limits).await?;
-        Ok(!close)
+        let cost = cost(&request, length);
+        Ok(Asked {
+            request,
+            origin,
+            cost,
+            _counted,
+        })
     }
 
     /// Writes an answer without a foreseeable end, until the client is gone or does not take it, or the listener is stopped.
@@ -153,9 +185,9 @@ impl<S: Clone + Send + Sync + 'static> Connection<'_, S> {
     }
 
     /// What the server answers, once it is this client's turn.
-    async fn answer(&self, mut request: Request, origin: Origin) -> Response {
+    async fn answer(&self, mut request: Request, origin: Origin, cost: u64) -> Response {
         let response = async {
-            let turn = TurnSlot::new(origin.turns().take(origin.client()).await);
+            let turn = TurnSlot::new(origin.turns().take(origin.client(), cost).await);
             request.ext_mut().insert(turn.clone());
             request.ext_mut().insert(origin);
             let response = self.server.respond::<Request, Response>(request).await;
@@ -226,6 +258,19 @@ fn body_length(request: &Request, limit: usize) -> Result<usize, Problem> {
     }
 }
 
+/// What a request costs in work, next to others (SPEC API-2). What comes with a body is decoded and checked; questions to modules read
+/// rows, up to thousands of them; the rest is at hand.
+fn cost(request: &Request, length: usize) -> u64 {
+    let path = request.url().path();
+    let kind = match request.method() {
+        Method::Post => POST_COST,
+        _ if path.matches('/').count() >= MODULE_PATH_SLASHES => QUERY_COST,
+        _ => 1,
+    };
+    let size = length / BYTES_PER_COST;
+    kind + u64::try_from(size).unwrap_or(u64::MAX)
+}
+
 fn has_token(request: &Request, token: &str) -> bool {
     let values = request.header(CONNECTION).into_iter().flatten();
     values
@@ -249,6 +294,14 @@ async fn write(
     let written = timeout(limits.response, io::copy(&mut encoder, output));
     written.await.map_err(|_| End::Gone)??;
     Ok(())
+}
+
+/// A request that has come.
+struct Asked<'a> {
+    request: Request,
+    origin: Origin,
+    cost: u64,
+    _counted: Counted<'a>,
 }
 
 /// A request under way, counted until this is dropped.

@@ -43,12 +43,13 @@ impl EventHub {
         });
     }
 
-    fn listen(&self) -> Receiver<Arc<str>> {
+    /// From here on, what is told. ⚠ Those who are gone are forgotten by whoever comes next: a federation without epochs publishes nothing,
+    /// and would remember all who ever listened.
+    pub(crate) fn listen(&self) -> Receiver<Arc<str>> {
         let (sender, receiver) = bounded(MAX_WAITING);
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(sender);
+        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|listener| !listener.is_closed());
+        listeners.push(sender);
         receiver
     }
 }
@@ -129,5 +130,16 @@ mod tests {
         drop(quick);
         events.publish(&epoch(0));
         assert!(events.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn who_comes_and_goes_is_forgotten_also_when_nothing_happens() {
+        let events = EventHub::default();
+        let stays = events.listen();
+        for _ in 0..1_000 {
+            drop(events.listen());
+        }
+        assert!(events.0.lock().unwrap().len() <= 2);
+        assert!(!stays.is_closed());
     }
 }

@@ -47,6 +47,8 @@ pub struct FederationFacts {
     pub network: String,
     /// How many guardians must agree.
     pub threshold: usize,
+    /// What is to be thought of with so few guardians; null with enough of them.
+    pub warning: Option<String>,
     /// What wallets join with.
     pub invite: String,
 }
@@ -68,6 +70,10 @@ pub struct GuardianFacts {
     pub address: Option<String>,
     /// The latest ping.
     pub round_trip_ms: Option<u32>,
+    /// How long it was made to wait, in milliseconds, because it sends more than a guardian has to.
+    pub slowed_ms: u64,
+    /// Whether two processes run with its secrets.
+    pub runs_twice: bool,
     /// What it did wrong since this guardian was started.
     pub faults: u64,
     /// The last of it.

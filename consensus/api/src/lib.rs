@@ -19,6 +19,7 @@ mod routes;
 mod setup;
 mod signal;
 mod turns;
+mod watch;
 
 mod problem;
 

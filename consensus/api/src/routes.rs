@@ -28,7 +28,7 @@ use crate::{
     connection::TurnSlot,
     events::events,
     form::parameters,
-    health, openapi, pages, problem, Access, Backend, MAX_BODY_BYTES,
+    health, openapi, pages, problem, watch, Access, Backend, MAX_BODY_BYTES,
 };
 
 const TRANSACTIONS: &str = "/v1/transactions";
@@ -164,16 +164,21 @@ async fn submit<B: Backend>(mut request: Request<B>) -> Result<Response, Problem
     Ok(json(status, &answer))
 }
 
-async fn transaction<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
-    let txid = request.param("txid").map_err(problem::malformed)?;
-    let txid: TxId = txid.parse().map_err(problem::malformed)?;
+/// How long a client wants to wait for an answer.
+pub(crate) fn wait<S>(request: &Request<S>) -> Result<Duration, Problem> {
     let wait = match parameters(request.url())?.get("wait") {
         None => 0,
         Some(seconds) => seconds
             .parse()
             .map_err(|_| problem::malformed("wait is a number of seconds"))?,
     };
-    let wait = Duration::from_secs(MAX_WAIT_SECONDS.min(wait));
+    Ok(Duration::from_secs(MAX_WAIT_SECONDS.min(wait)))
+}
+
+async fn transaction<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
+    let txid = request.param("txid").map_err(problem::malformed)?;
+    let txid: TxId = txid.parse().map_err(problem::malformed)?;
+    let wait = wait(&request)?;
     if let (false, Some(turn)) = (wait.is_zero(), request.ext::<TurnSlot>()) {
         turn.release();
     }
@@ -193,7 +198,7 @@ async fn query<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
             .to_owned(),
         parameters: parameters(request.url())?,
     };
-    let answer = request.state().query(kind, query).await?;
+    let answer = watch::answer(&request, kind, query).await?;
     Ok(json(StatusCode::Ok, &answer))
 }
 

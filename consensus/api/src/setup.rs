@@ -1,8 +1,10 @@
 //! How operators found a federation: what `guildmintd setup` and the setup page ask of a guardian that belongs to none yet
 //! (SPEC SET-1).
 
+use std::{collections::BTreeMap, time::Duration};
+
 use async_trait::async_trait;
-use guildmint_core::{api::Problem, PeerId};
+use guildmint_core::{api::Problem, PeerId, Tagged};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use serde_json::{json, Value as Json};
 use tide::{Request, Server, StatusCode};
@@ -10,20 +12,27 @@ use tide::{Request, Server, StatusCode};
 use crate::{
     admin::{go_to, Access, Caller, Gate},
     body::body,
-    form::form,
+    connection::TurnSlot,
+    form::{form, parameters},
     health::alive,
     pages, problem,
-    routes::{json as json_response, refusal, ProblemBodies},
+    routes::{json as json_response, refusal, wait, ProblemBodies},
 };
 
 /// Bytes of one request: the setup codes of all guardians, or a proposal. A larger one is answered 413.
 const MAX_SETUP_BYTES: usize = 512 * 1024;
+
+/// Bytes of the hash by which one status is told from the next.
+const VERSION_BYTES: usize = 8;
 
 /// A guardian that belongs to no federation yet.
 #[async_trait]
 pub trait SetupBackend: Clone + Send + Sync + 'static {
     /// How far it is.
     async fn status(&self) -> SetupStatus;
+
+    /// How far it is, once that is not `version` any more, and after `wait` at the latest.
+    async fn changed(&self, version: String, wait: Duration) -> SetupStatus;
 
     /// Takes a step.
     ///
@@ -119,10 +128,14 @@ pub enum SetupStage {
 /// How far founding is. Names in it were written by strangers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetupStatus {
+    /// Another whenever anything else in it is another: who wants to hear of the next change says it with `?wait=`.
+    pub version: String,
     /// What is to be done.
     pub stage: SetupStage,
     /// The same for people.
     pub next: String,
+    /// What is to be thought of before it is founded so.
+    pub warning: Option<String>,
     /// This guardian's setup code, once there is one.
     pub code: Option<String>,
     /// The guardians, once their codes are entered.
@@ -165,7 +178,7 @@ pub struct SetupProposal {
     pub by: PeerId,
     /// The session id.
     pub session: String,
-    /// Eight words to compare by voice.
+    /// Twelve words to compare by voice.
     pub check_phrase: String,
     /// What it says.
     pub proposal: Json,
@@ -187,18 +200,42 @@ pub(crate) fn server<B: SetupBackend>(backend: B, access: Access) -> Server<B> {
     server
         .at("/v1/setup")
         .get(|request: Request<B>| async move {
-            Ok(json_response(
-                StatusCode::Ok,
-                &request.state().status().await,
-            ))
+            let answer = look(request).await;
+            Ok(answer.map_or_else(refusal, |answer| json_response(StatusCode::Ok, &answer)))
         });
-    at::<B, CodeStep>(&mut server, "code", SetupStep::Code);
-    at::<B, JoinStep>(&mut server, "join", SetupStep::Join);
-    at::<B, ProposeStep>(&mut server, "propose", SetupStep::Propose);
-    at::<B, ConfirmStep>(&mut server, "confirm", SetupStep::Confirm);
-    at::<B, Nothing>(&mut server, "finish", |_| SetupStep::Finish);
-    at::<B, Nothing>(&mut server, "close", |_| SetupStep::Close);
-    at::<B, Nothing>(&mut server, "abort", |_| SetupStep::Abort);
+    add_steps(&mut server);
+    add_pages(&mut server);
+    server
+}
+
+/// How far it is: now, or with `wait` once it is another than the `version` that the operator knows, or than now.
+async fn look<B: SetupBackend>(request: Request<B>) -> Result<SetupStatus, Problem> {
+    let wait = wait(&request)?;
+    let backend = request.state();
+    if wait.is_zero() {
+        return Ok(backend.status().await);
+    }
+    if let Some(turn) = request.ext::<TurnSlot>() {
+        turn.release();
+    }
+    let version = match parameters(request.url())?.remove("version") {
+        Some(version) => version,
+        None => backend.status().await.version,
+    };
+    Ok(backend.changed(version, wait).await)
+}
+
+fn add_steps<B: SetupBackend>(server: &mut Server<B>) {
+    at::<B, CodeStep>(server, "code", SetupStep::Code);
+    at::<B, JoinStep>(server, "join", SetupStep::Join);
+    at::<B, ProposeStep>(server, "propose", SetupStep::Propose);
+    at::<B, ConfirmStep>(server, "confirm", SetupStep::Confirm);
+    at::<B, Nothing>(server, "finish", |_| SetupStep::Finish);
+    at::<B, Nothing>(server, "close", |_| SetupStep::Close);
+    at::<B, Nothing>(server, "abort", |_| SetupStep::Abort);
+}
+
+fn add_pages<B: SetupBackend>(server: &mut Server<B>) {
     server.at("/").get(|request: Request<B>| async move {
         let can_log_out = request.ext::<Caller>() == Some(&Caller::Browser);
         let status = request.state().status().await;
@@ -217,7 +254,6 @@ pub(crate) fn server<B: SetupBackend>(backend: B, access: Access) -> Server<B> {
                 }
             }
         });
-    server
 }
 
 /// A step that needs no more words.
@@ -249,6 +285,13 @@ async fn take_form<B: SetupBackend>(mut request: Request<B>) -> Result<(), Probl
         .map_err(problem::malformed)?
         .to_owned();
     let fields = form(&mut request, MAX_SETUP_BYTES).await?;
+    let step = step_of(&name, &fields).ok_or_else(problem::not_found)?;
+    let _: Json = request.state().take(step).await?;
+    Ok(())
+}
+
+/// What a form asks for; none if there is no such form.
+fn step_of(name: &str, fields: &BTreeMap<String, String>) -> Option<SetupStep> {
     let field = |name: &str| fields.get(name).map(|text| text.trim().to_owned());
     let required = |name: &str| field(name).unwrap_or_default();
     let words = |name: &str| {
@@ -257,7 +300,7 @@ async fn take_form<B: SetupBackend>(mut request: Request<B>) -> Result<(), Probl
             .map(str::to_owned)
             .collect()
     };
-    let step = match name.as_str() {
+    Some(match name {
         "code" => SetupStep::Code(CodeStep {
             name: required("name"),
             p2p: words("p2p"),
@@ -277,10 +320,8 @@ async fn take_form<B: SetupBackend>(mut request: Request<B>) -> Result<(), Probl
         "finish" => SetupStep::Finish,
         "close" => SetupStep::Close,
         "abort" => SetupStep::Abort,
-        _ => return Err(problem::not_found()),
-    };
-    let _: Json = request.state().take(step).await?;
-    Ok(())
+        _ => return None,
+    })
 }
 
 /// What steps answer that have nothing else to say.
@@ -290,6 +331,21 @@ pub fn done() -> Json {
 }
 
 impl SetupStatus {
+    /// The same with its version.
+    #[must_use]
+    pub fn numbered(mut self) -> Self {
+        self.version = String::new();
+        // It is made of nothing that cannot be written.
+        let written = serde_json::to_vec(&self).unwrap_or_default();
+        let hash = Tagged::new("guildmint/setup/status").add(written).finish();
+        self.version = hash
+            .iter()
+            .take(VERSION_BYTES)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        self
+    }
+
     /// What a guardian is called that has told its name.
     #[must_use]
     pub fn name(&self, peer: PeerId) -> &str {

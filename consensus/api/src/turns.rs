@@ -1,10 +1,10 @@
 //! Whose turn it is: only so many requests are worked on at a time, and clients take turns (SPEC API-2).
 //!
 //! A client that floods waits for itself: another waits for one turn of each client before it at most, however many requests
-//! those have sent.
+//! those have sent, and for fewer of those whose requests cost more than its own.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -20,36 +20,59 @@ pub(crate) enum Client {
     Connection(u64),
 }
 
-/// Who has a turn and who waits for one, in the order in which clients are served.
+/// Clients whose past work is remembered. When there are more at once, all of it is forgotten.
+const MAX_REMEMBERED: usize = 4096;
+
+/// Who has a turn and who waits for one.
+///
+/// Work is what requests cost, and a client's request begins, on a clock that counts work, when those before it would have ended
+/// had the client been alone. Who would have begun first is served first; so clients get as much work done as others, be their
+/// requests few and large or many and small.
 #[derive(Debug)]
 struct Queue<T> {
+    turns: usize,
     free: usize,
     per_client: usize,
     held: BTreeMap<Client, usize>,
-    waiting: BTreeMap<Client, VecDeque<T>>,
-    /// Clients with something waiting, the next one first.
-    order: VecDeque<Client>,
+    waiting: BTreeMap<Client, VecDeque<(u64, T)>>,
+    /// Clients with something waiting: when the first of it begins, and in the order in which they came.
+    order: BTreeSet<(u64, u64, Client)>,
+    came: u64,
+    /// When the last that was served began.
+    now: u64,
+    /// When the work of clients that were served ends.
+    ends: BTreeMap<Client, u64>,
 }
 
 impl<T> Queue<T> {
     fn new(turns: usize, per_client: usize) -> Self {
         Self {
+            turns,
             free: turns,
             per_client,
             held: BTreeMap::new(),
             waiting: BTreeMap::new(),
-            order: VecDeque::new(),
+            order: BTreeSet::new(),
+            came: 0,
+            now: 0,
+            ends: BTreeMap::new(),
         }
     }
 
-    /// A client asks for a turn. Whoever has one now is returned, if it is somebody.
-    fn enter(&mut self, client: Client, what: T) -> Option<(Client, T)> {
+    /// A client asks for a turn, for something of a cost. Whoever has one now is returned, if it is somebody.
+    fn enter(&mut self, client: Client, cost: u64, what: T) -> Option<(Client, T)> {
         let waiting = self.waiting.entry(client).or_default();
-        if waiting.is_empty() {
-            self.order.push_back(client);
+        waiting.push_back((cost, what));
+        if waiting.len() == 1 {
+            self.line_up(client);
         }
-        waiting.push_back(what);
         self.next()
+    }
+
+    fn line_up(&mut self, client: Client) {
+        let ends = self.ends.get(&client).copied().unwrap_or(0);
+        self.came += 1;
+        self.order.insert((ends.max(self.now), self.came, client));
     }
 
     /// A turn of a client ends. Whoever has it now is returned.
@@ -61,27 +84,42 @@ impl<T> Queue<T> {
                 self.held.remove(&client);
             }
         }
-        self.next()
+        let next = self.next();
+        self.forget();
+        next
     }
 
-    /// Gives a free turn to the first client that may have one; it is the last from now on.
+    /// What clients did is of no account once it is over, or if nobody waits.
+    fn forget(&mut self) {
+        let now = self.now;
+        if self.free == self.turns || self.ends.len() > MAX_REMEMBERED {
+            self.ends.clear();
+        } else if self.order.is_empty() {
+            self.ends.retain(|_, ends| *ends > now);
+        }
+    }
+
+    /// Gives a free turn to the first client that may have one.
     fn next(&mut self) -> Option<(Client, T)> {
         if self.free == 0 {
             return None;
         }
-        let may = |client: &Client| {
-            self.held
-                .get(client)
-                .is_none_or(|held| *held < self.per_client)
+        let may = |(_, _, client): &&(u64, u64, Client)| {
+            let held = self.held.get(client);
+            held.is_none_or(|held| *held < self.per_client)
         };
-        let place = self.order.iter().position(may)?;
-        let client = self.order.remove(place)?;
+        let place = self.order.iter().find(may).copied()?;
+        self.order.remove(&place);
+        let (begins, _, client) = place;
         let waiting = self.waiting.get_mut(&client)?;
-        let what = waiting.pop_front()?;
-        if waiting.is_empty() {
+        let (cost, what) = waiting.pop_front()?;
+        let is_last = waiting.is_empty();
+        self.now = self.now.max(begins);
+        self.ends.insert(client, begins.saturating_add(cost));
+        if is_last {
             self.waiting.remove(&client);
         } else {
-            self.order.push_back(client);
+            self.line_up(client);
         }
         self.free -= 1;
         *self.held.entry(client).or_default() += 1;
@@ -108,10 +146,10 @@ impl Turns {
         ))))
     }
 
-    /// Waits for a turn.
-    pub(crate) async fn take(self: &Arc<Self>, client: Client) -> Option<Turn> {
+    /// Waits for a turn for something of a cost.
+    pub(crate) async fn take(self: &Arc<Self>, client: Client, cost: u64) -> Option<Turn> {
         let (give, given) = oneshot::channel();
-        let next = self.queue().enter(client, give);
+        let next = self.queue().enter(client, cost, give);
         self.give(next);
         given.await.ok()
     }
@@ -177,7 +215,7 @@ mod tests {
         }
 
         fn ask(&mut self, client: Client) {
-            let next = self.queue.enter(client, self.now);
+            let next = self.queue.enter(client, 1, self.now);
             self.begin(next);
         }
 
@@ -244,11 +282,32 @@ mod tests {
         assert!(waited[0] > 0, "there was nothing to wait for");
     }
 
+    /// ⚠ SPEC API-2: whose requests are expensive has fewer of them done.
+    #[test]
+    fn clients_get_as_much_work_done_as_others_be_it_in_large_pieces_or_in_small() {
+        let mut queue = Queue::new(1, 1);
+        let (large, small) = (other(1), other(2));
+        let mut next = queue.enter(FLOOD, 1, ());
+        for _ in 0..100 {
+            assert!(queue.enter(large, 10, ()).is_none());
+            assert!(queue.enter(small, 1, ()).is_none());
+        }
+        let mut served = BTreeMap::new();
+        for _ in 0..111 {
+            let (client, ()) = next.unwrap();
+            *served.entry(client).or_insert(0) += 1;
+            next = queue.leave(client);
+        }
+        // Both have had a hundred units, or what is left of them.
+        assert_eq!(served[&small], 100);
+        assert_eq!(served[&large], 10);
+    }
+
     #[test]
     fn what_one_client_asks_is_answered_in_order_and_all_of_it() {
         let mut queue = Queue::new(1, 1);
         let mut begun: Vec<_> = (0..5)
-            .filter_map(|number| queue.enter(FLOOD, number))
+            .filter_map(|number| queue.enter(FLOOD, 1, number))
             .collect();
         while let Some(next) = queue.leave(FLOOD) {
             begun.push(next);
@@ -260,6 +319,7 @@ mod tests {
         assert!(
             queue.waiting.is_empty()
                 && queue.order.is_empty()
+                && queue.ends.is_empty()
                 && queue.held.is_empty()
                 && queue.free == 1
         );
@@ -268,12 +328,14 @@ mod tests {
     #[test]
     fn who_has_gone_gives_its_turn_to_the_next() {
         let turns = Turns::new(1, 1);
-        let first = turns.take(FLOOD).now_or_never().unwrap();
-        let mut gone: Vec<_> = (0..100).map(|_| Box::pin(turns.take(other(0)))).collect();
+        let first = turns.take(FLOOD, 1).now_or_never().unwrap();
+        let mut gone: Vec<_> = (0..100)
+            .map(|_| Box::pin(turns.take(other(0), 1)))
+            .collect();
         assert!(gone
             .iter_mut()
             .all(|waiting| waiting.as_mut().now_or_never().is_none()));
-        let mut last = Box::pin(turns.take(other(1)));
+        let mut last = Box::pin(turns.take(other(1), 1));
         assert!(last.as_mut().now_or_never().is_none());
         drop(gone);
         drop(first);

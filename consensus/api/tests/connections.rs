@@ -277,7 +277,7 @@ fn a_client_that_asks_whether_to_send_its_body_is_told() {
 #[test]
 fn connections_and_requests_are_limited() {
     run(async {
-        let (_, serving) = serve(Limits {
+        let (backend, serving) = serve(Limits {
             connections: 2,
             ..Limits::default()
         })
@@ -286,8 +286,11 @@ fn connections_and_requests_are_limited() {
             Client::connect(&serving).await,
             Client::connect(&serving).await,
         );
-        assert_eq!(first.get("/livez").await.status, 200);
-        assert_eq!(second.get("/livez").await.status, 200);
+        // Both wait for an answer.
+        for client in [&mut first, &mut second] {
+            client.send(wait_for_news()).await;
+            backend.waits.1.recv().await.unwrap();
+        }
         let refused = Client::connect(&serving).await.answer().await;
         assert!(refused.is_problem(503, "busy"));
         assert!(refused.headers.contains_key("retry-after"));

@@ -98,6 +98,8 @@ fn modules_say_what_they_answer_and_change_nothing_else() {
         assert_eq!(responses["200"]["description"], "…");
         // What may go wrong is the same for all modules.
         assert_eq!(responses["429"]["$ref"], "#/components/responses/429");
+        let parameters = at("/paths/~1v1~1mint~1spent/get/parameters");
+        assert_eq!(parameters[0]["name"], "wait");
         assert!(at("/paths/~1v1~1status/get").is_object());
         assert!(at("/components/schemas/Hash").is_object());
     });

@@ -3,8 +3,12 @@
 
 mod common;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use async_std::{future::timeout, task};
 use async_trait::async_trait;
 use common::{browser::Browser, run, token, Client};
 use guildmint_api::{
@@ -16,7 +20,8 @@ use serde_json::{json, Value as Json};
 
 const HOSTILE: &str = "<script>pwned=1</script>\u{202e}";
 
-const PHRASE: &str = "abandon ability able about above absent absorb abstract";
+const PHRASE: &str =
+    "abandon ability able about above absent absorb abstract absurd abuse access accident";
 
 /// A guardian that goes from step to step whatever it is told, but for one word that it refuses.
 #[derive(Clone)]
@@ -28,6 +33,8 @@ struct Founder {
 impl Founder {
     fn new() -> Self {
         let status = SetupStatus {
+            version: "1".into(),
+            warning: None,
             stage: SetupStage::Code,
             next: "Make this guardian's setup code.".into(),
             code: None,
@@ -65,6 +72,22 @@ fn guardian(number: u16, name: &str) -> SetupGuardian {
 impl SetupBackend for Founder {
     async fn status(&self) -> SetupStatus {
         self.status.lock().unwrap().clone()
+    }
+
+    async fn changed(&self, version: String, wait: Duration) -> SetupStatus {
+        let changed = async {
+            loop {
+                let status = self.status().await;
+                if status.version != version {
+                    return status;
+                }
+                task::yield_now().await;
+            }
+        };
+        match timeout(wait, changed).await {
+            Ok(status) => status,
+            Err(_) => self.status().await,
+        }
     }
 
     async fn take(&self, step: SetupStep) -> Result<Json, Problem> {
@@ -171,6 +194,23 @@ fn an_operator_founds_a_federation_in_a_browser() {
     assert!(shown.as_str().unwrap().contains("dealing"), "{shown}");
     browser.follow(&submit("close"));
     assert_eq!(founder.last(), SetupStep::Close);
+    // Nobody does anything in the browser.
+    let mut status = founder.status.lock().unwrap();
+    status.next = "Something happened.".into();
+    status.warning = Some("None may fail.".into());
+    status.version = "2".into();
+    drop(status);
+    let mut shown = browser.evaluate(text);
+    while !shown
+        .as_str()
+        .is_some_and(|it| it.contains("Something happened."))
+    {
+        shown = browser.evaluate(text);
+    }
+    assert!(
+        shown.as_str().unwrap().contains("None may fail."),
+        "{shown}"
+    );
     assert_eq!(browser.evaluate("typeof pwned"), json!("undefined"));
     let complaints = browser.complaints();
     let about_pages = complaints.iter().filter(|text| !text.contains("favicon"));
@@ -200,6 +240,22 @@ fn programs_take_steps_with_the_token_and_strangers_take_none() {
         let status = client.with("GET", "/v1/setup", &headers).await;
         let status: SetupStatus = serde_json::from_value(status.json()).unwrap();
         assert_eq!(status, founder.status().await);
+        let path = "/v1/setup?wait=30&version=0";
+        let at_once = client.with("GET", path, &headers).await.json();
+        assert_eq!(at_once["version"], "1");
+        let later = task::spawn({
+            let founder = founder.clone();
+            async move {
+                task::yield_now().await;
+                founder.status.lock().unwrap().version = "2".into();
+            }
+        });
+        let path = "/v1/setup?wait=30&version=1";
+        let changed = client.with("GET", path, &headers).await.json();
+        assert_eq!(changed["version"], "2");
+        later.await;
+        let wrong = client.with("GET", "/v1/setup?wait=x", &headers).await;
+        assert_eq!(wrong.status, 400);
         let ready = client.get("/readyz").await;
         assert!(ready.is_problem(503, "founding"));
         assert_eq!(client.get("/livez").await.status, 200);

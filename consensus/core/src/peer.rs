@@ -91,6 +91,16 @@ impl Quorum {
         2 * self.max_faulty() + 1
     }
 
+    /// What is to be said about so few guardians, if they are too few to hold money of others (SPEC GEN-1).
+    #[must_use]
+    pub fn warning(self) -> Option<&'static str> {
+        match self.guardians {
+            1 => Some("With one guardian this is for development: it alone can spend everything, and if it is lost all is."),
+            2 | 3 => Some("With fewer than four guardians none may fail (f = 0): if one stops the federation stops, and if one is lost so is the money. Found it with four or more to hold money of others."),
+            _ => None,
+        }
+    }
+
     /// Every guardian, in order.
     pub fn peers(self) -> impl Iterator<Item = PeerId> {
         (0..self.guardians).map(PeerId)
@@ -143,5 +153,16 @@ mod tests {
     fn refuses_none_and_too_many() {
         assert_eq!(Quorum::new(0), Err(QuorumError(0)));
         assert_eq!(Quorum::new(21), Err(QuorumError(21)));
+    }
+
+    /// SPEC GEN-1.
+    #[test]
+    fn fewer_than_four_are_warned_of() {
+        let warning = |n| Quorum::new(n).unwrap().warning();
+        assert!(warning(1).is_some_and(|text| text.contains("development")));
+        for n in 2..=20 {
+            let quorum = Quorum::new(n).unwrap();
+            assert_eq!(quorum.warning().is_some(), quorum.max_faulty() == 0, "{n}");
+        }
     }
 }

@@ -143,11 +143,14 @@ impl EffectiveBatch {
     /// Whether anything came of the epoch.
     #[must_use]
     pub fn has_effect(&self) -> bool {
-        !self.transactions.is_empty()
-            || self
-                .statements
-                .values()
-                .any(|statement| !statement.votes.is_empty())
+        !self.transactions.is_empty() || self.voters() > 0
+    }
+
+    /// How many guardians' votes changed something.
+    #[must_use]
+    pub fn voters(&self) -> usize {
+        let statements = self.statements.values();
+        statements.filter(|one| !one.votes.is_empty()).count()
     }
 }
 

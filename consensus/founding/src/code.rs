@@ -259,6 +259,18 @@ mod tests {
     }
 
     #[test]
+    fn a_code_that_is_longer_than_any_is_refused_also_if_its_guardian_signed_it() {
+        let mut long = code();
+        long.guardian.name = "x".repeat(MAX_NAME_BYTES + 1);
+        long.signature = Seed::new([1; 32]).identity().sign(&long.guardian.hash());
+        let refused = long.to_string().parse::<SetupCode>();
+        assert!(matches!(
+            refused,
+            Err(SetupCodeError::Length { bytes: 65, .. })
+        ));
+    }
+
+    #[test]
     fn every_mistake_is_named() {
         let text = code().to_string();
         let cut = text[..text.len() - 3].parse::<SetupCode>();

@@ -176,11 +176,12 @@ impl Proposal {
     }
 }
 
-/// Eight words that stand for a session, to be compared by voice before it is confirmed (SPEC SET-4): 88 bits of its hash.
+/// Twelve words that stand for a session, to be compared by voice before it is confirmed (SPEC SET-4): 132 bits of its hash. ⚠ With
+/// fewer, somebody who replaces codes on their way and proposes in both of two meetings could find two proposals with one phrase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckPhrase(Vec<&'static str>);
 
-const PHRASE_WORDS: usize = 8;
+const PHRASE_WORDS: usize = 12;
 
 const BITS_OF_A_WORD: usize = 11;
 
@@ -204,9 +205,9 @@ impl fmt::Display for CheckPhrase {
     }
 }
 
-/// Text that is no phrase of eight words.
+/// Text that is no phrase of twelve words.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("this is no check phrase: eight English words, such as `setup status` shows")]
+#[error("this is no check phrase: twelve English words, such as `setup status` shows")]
 pub struct PhraseError;
 
 impl FromStr for CheckPhrase {
@@ -228,24 +229,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_phrase_is_the_first_88_bits() {
+    fn a_phrase_is_the_first_132_bits() {
         let zero = CheckPhrase::of(SessionId([0; 32])).to_string();
-        assert_eq!(zero, ["abandon"; 8].join(" "));
+        assert_eq!(zero, ["abandon"; 12].join(" "));
         let mut bits = [0; 32];
-        bits[10] = 1;
-        let last = CheckPhrase::of(SessionId(bits)).to_string();
-        assert!(last.ends_with("abandon ability"), "{last}");
-        bits[10] = 0;
-        bits[11] = 0xff;
+        bits[16] = 0x10;
+        let last = CheckPhrase::of(SessionId(bits));
+        let text = last.to_string();
+        assert!(text.ends_with("abandon ability"), "{text}");
+        assert_eq!(text.to_uppercase().parse(), Ok(last));
+        bits[16] = 0x0f;
+        bits[17] = 0xff;
         assert_eq!(CheckPhrase::of(SessionId(bits)).to_string(), zero);
-        assert_eq!(
-            last.to_uppercase().parse(),
-            Ok(CheckPhrase::of(SessionId({
-                bits[11] = 0;
-                bits[10] = 1;
-                bits
-            })))
-        );
         assert_eq!("abandon ability".parse::<CheckPhrase>(), Err(PhraseError));
     }
 }

@@ -42,7 +42,10 @@ pub(crate) struct Inner {
     pub(crate) stopping: Receiver<Infallible>,
     pub(crate) me: PeerId,
     pub(crate) quorum: Quorum,
+    /// As the file of the federation has it.
     pub(crate) config: ConfigAnswer,
+    /// Where clients reach this guardian.
+    pub(crate) own_api: String,
     pub(crate) network: Network,
     pub(crate) metrics: Arc<Metrics>,
     /// How the outside world is seen, by module kind.
@@ -95,7 +98,11 @@ impl Handle {
     }
 
     pub(crate) fn checks(&self, status: &Result<StatusAnswer, String>) -> Vec<Check> {
-        let mut checks = vec![self.database(), self.peers()];
+        let mut checks = vec![self.database()];
+        if let Ok(status) = status {
+            checks.push(one_process(!status.runs_twice.contains(&self.0.me)));
+        }
+        checks.push(self.peers());
         for (kind, sight) in &self.0.sights {
             let (ok, detail) = sight.check();
             checks.push(check(kind, ok, detail));
@@ -175,6 +182,7 @@ impl Backend for Handle {
             pool: 0,
             not_ready: None,
             catching_up: None,
+            runs_twice: Vec::new(),
             versions: BTreeMap::new(),
             halted: None,
         };
@@ -186,7 +194,10 @@ impl Backend for Handle {
 
     async fn config(&self) -> ConfigAnswer {
         self.0.metrics.request("config");
-        self.0.config.clone()
+        ConfigAnswer {
+            apis: self.apis().await.urls,
+            ..self.0.config.clone()
+        }
     }
 
     async fn announcements(&self) -> Result<AnnouncementsAnswer, Problem> {
@@ -226,6 +237,14 @@ impl Backend for Handle {
         let overview = self.fresh_overview().await;
         self.0.metrics.text(&overview, &self.0.network)
     }
+}
+
+fn one_process(ok: bool) -> Check {
+    let detail = match ok {
+        true => "no other is known of",
+        false => "this guardian runs twice: another process has the same secrets; stop one of them",
+    };
+    check("one_process", ok, detail.to_owned())
 }
 
 fn check(name: &str, ok: bool, detail: String) -> Check {

@@ -92,6 +92,8 @@ pub struct LocalFile {
     pub p2p_address: Option<String>,
     /// Versions of modules' rules to go on to without guardians that do not know them, such as `mint=2`.
     pub insist: Option<String>,
+    /// Keys of Lightning gateways that the operator vouches for.
+    pub vouch: Option<Vec<String>>,
     /// Electrum servers, in the order in which they are tried.
     pub electrum: Option<Vec<String>>,
     /// How logs look: `text` or `json`.
@@ -250,12 +252,24 @@ impl ConsensusFile {
     /// are, by their own signed word (SPEC GEN-7).
     #[must_use]
     pub fn invite(&self) -> InviteCode {
-        let guardians = u16::try_from(self.guardians.len()).unwrap_or(u16::MAX);
-        let enough = Quorum::new(guardians).map_or(1, Quorum::one_honest);
-        InviteCode {
-            federation: self.federation,
-            apis: self.apis().into_iter().take(enough).collect(),
-        }
+        invite(self.federation, &self.apis(), &[])
+    }
+}
+
+/// An invite code that names f + 1 of a federation's guardians, those of `first` before others.
+pub(crate) fn invite(
+    federation: FederationId,
+    apis: &BTreeMap<PeerId, String>,
+    first: &[PeerId],
+) -> InviteCode {
+    let guardians = u16::try_from(apis.len()).unwrap_or(u16::MAX);
+    let enough = Quorum::new(guardians).map_or(1, Quorum::one_honest);
+    let others = apis.keys().filter(|peer| !first.contains(peer));
+    let named = first.iter().chain(others).take(enough);
+    let named = named.filter_map(|peer| Some((*peer, apis.get(peer)?.clone())));
+    InviteCode {
+        federation,
+        apis: named.collect(),
     }
 }
 

@@ -24,6 +24,7 @@ use guildmint_engine::{
     node::{Event, StartError as NodeError},
     Coin, CoinError, Federation, FederationError,
 };
+use guildmint_ln::Vouching;
 use guildmint_net_p2p::{
     Events, GuardianAddress, Network, NetworkConfig, NetworkEvent, StartError as P2pError,
 };
@@ -55,6 +56,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 #[must_use]
 pub fn modules() -> Registry {
     Registry::default()
+        .with::<guildmint_ln::Ln>()
         .with::<guildmint_mint::Mint>()
         .with::<guildmint_wallet::server::Wallet>()
 }
@@ -92,6 +94,9 @@ pub enum RunError {
     /// The operator could not reach it.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// The system gives no randomness.
+    #[error("the system gives no random numbers: {0}")]
+    Randomness(#[from] getrandom::Error),
     /// The system refuses something else.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
@@ -145,7 +150,7 @@ impl Guardian {
         // Before anybody hears of it the lock: two processes must never speak as one guardian.
         let (store, resident) = database::open(&config, &federation).await?;
         let access = access(&config)?;
-        let (network, events) = Network::start(network_config(&config)).await?;
+        let (network, events) = Network::start(network_config(&config)?).await?;
         let (inputs, queue) = bounded(MAX_INPUTS);
         let (stopping, stops) = bounded(1);
         let (metrics, hub) = (Arc::new(Metrics::default()), EventHub::default());
@@ -156,6 +161,7 @@ impl Guardian {
             me: config.me,
             quorum: federation.quorum(),
             config: config_answer(&config),
+            own_api: config.place().api,
             network: network.clone(),
             metrics: Arc::clone(&metrics),
             sights,
@@ -182,6 +188,9 @@ impl Guardian {
             federation: Arc::clone(&federation),
         })?;
         task::spawn(listen(events, inputs.clone()));
+        if let Some(warning) = federation.quorum().warning() {
+            tracing::warn!("{warning}");
+        }
         tracing::info!(
             federation = %federation.id(), guardian = config.me.0,
             api = %api.address(), admin = %admin.address(), p2p = ?network.listen_addresses(), "running"
@@ -274,12 +283,13 @@ fn coin(config: &Config, federation: &Federation) -> Result<Coin, CoinError> {
     )
 }
 
-fn network_config(config: &Config) -> NetworkConfig {
+fn network_config(config: &Config) -> Result<NetworkConfig, getrandom::Error> {
     let guardians = config.federation.guardians.iter();
-    NetworkConfig {
+    Ok(NetworkConfig {
         identity_seed: config.secrets.identity().seed(),
         session_id: config.genesis.session.0,
         me: config.me,
+        instance: instance()?,
         guardians: guardians
             .map(|guardian| GuardianAddress {
                 identity: guardian.identity.0,
@@ -287,10 +297,18 @@ fn network_config(config: &Config) -> NetworkConfig {
             })
             .collect(),
         listen: config.settings.p2p_listen.clone(),
-    }
+    })
 }
 
-/// What the node is told before anything else: where it is, and which versions its operator wants though not all know them.
+/// What a process is known by beside others with the same secrets.
+pub(crate) fn instance() -> Result<[u8; 16], getrandom::Error> {
+    let mut instance = [0; 16];
+    getrandom::getrandom(&mut instance)?;
+    Ok(instance)
+}
+
+/// What the node is told before anything else: where it is, and which versions its operator wants though not all know them,
+/// and for which gateways the operator vouches.
 fn first_events(config: &Config, federation: &Federation) -> Result<Vec<Event>, RunError> {
     let mut events = vec![Event::Located {
         place: config.place(),
@@ -304,6 +322,12 @@ fn first_events(config: &Config, federation: &Federation) -> Result<Vec<Event>, 
             }
             _ => return Err(RunError::Insist(kind.clone(), version)),
         }
+    }
+    // Also if there are none: some may have been vouched for before.
+    if let Some((module, _)) = config.genesis.module(guildmint_ln::KIND) {
+        let gateways = config.settings.vouch.clone();
+        let news = Vouching { gateways }.encode();
+        events.push(Event::World { module, news });
     }
     Ok(events)
 }
@@ -343,14 +367,19 @@ fn start_worlds(config: &Config, inputs: &Sender<Input>) -> Result<(Worlds, Sigh
 
 /// Hands events of the network to the loop. A loop that is behind makes the network wait.
 async fn listen(mut events: Events, inputs: Sender<Input>) {
-    while let Some(event) = events.recv().await {
+    while let Some((event, held)) = events.recv_held().await {
         let event = match event {
             NetworkEvent::Message { from, bytes } => Event::Peer { from, bytes },
             NetworkEvent::Connected(peer) => Event::Connected(peer),
+            NetworkEvent::RunsTwice { of, seen_by } => Event::RunsTwice { of, seen_by },
             // The node hears of it by what it does not hear.
             _ => continue,
         };
-        if inputs.send(Input::Event(event)).await.is_err() {
+        let input = match held {
+            Some(held) => Input::Heard(event, held),
+            None => Input::Event(event),
+        };
+        if inputs.send(input).await.is_err() {
             return;
         }
     }

@@ -64,6 +64,8 @@ pub(crate) struct Metrics {
     faults: Family<OfGuardian, Counter>,
     connected: Family<OfGuardian, Gauge>,
     round_trip: Family<OfGuardian, Gauge64>,
+    twice: Family<OfGuardian, Gauge>,
+    slowed: Family<OfGuardian, Counter<f64, AtomicU64>>,
     unsent: Counter,
     sent_bytes: Counter,
     unread: Counter,
@@ -101,6 +103,8 @@ impl Default for Metrics {
             faults: Family::default(),
             connected: Family::default(),
             round_trip: Family::default(),
+            twice: Family::default(),
+            slowed: Family::default(),
             unsent: Counter::default(),
             sent_bytes: Counter::default(),
             unread: Counter::default(),
@@ -154,6 +158,10 @@ impl Metrics {
         r.register("peer_connected", help, self.connected.clone());
         let help = "Latest ping of a guardian";
         r.register("peer_round_trip_seconds", help, self.round_trip.clone());
+        let help = "Whether two processes run with a guardian's secrets";
+        r.register("runs_twice", help, self.twice.clone());
+        let help = "How long a guardian that sends too much was made to wait";
+        r.register("peer_slowed_seconds", help, self.slowed.clone());
     }
 
     fn register_health(&mut self) {
@@ -274,6 +282,13 @@ impl Metrics {
             self.behind.set(whole(behind));
             self.halted.set(status.halted.is_some().into());
         }
+        for guardian in &overview.guardians {
+            let label = OfGuardian {
+                guardian: guardian.guardian.0,
+            };
+            let runs_twice = guardian.runs_twice.into();
+            self.twice.get_or_create(&label).set(runs_twice);
+        }
         self.ready.set(overview.ready.into());
         for check in &overview.checks {
             let check_label = OfCheck {
@@ -321,6 +336,9 @@ impl Metrics {
                 .round_trip_ms
                 .map_or(f64::NAN, |ms| f64::from(ms) / 1e3);
             self.round_trip.get_or_create(&label).set(round_trip);
+            let slowed = self.slowed.get_or_create_owned(&label);
+            let seconds = Duration::from_millis(peer.slowed_ms).as_secs_f64();
+            slowed.inner().store(seconds.to_bits(), Ordering::Relaxed);
         }
         let counters = network.counters();
         self.unsent

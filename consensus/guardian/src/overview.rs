@@ -36,7 +36,7 @@ const SHOWN_COINS: usize = 100;
 /// What never changes while the guardian runs, and the last overview.
 pub(crate) struct Facts {
     federation: FederationFacts,
-    names: Vec<(String, String)>,
+    names: Vec<String>,
     began: Instant,
     data_dir: PathBuf,
     database: Database,
@@ -52,12 +52,15 @@ impl Facts {
                 name: genesis.name.clone(),
                 id: config.federation.federation,
                 network: genesis.network.to_string(),
+                warning: genesis
+                    .quorum()
+                    .ok()
+                    .and_then(|it| it.warning())
+                    .map(str::to_owned),
                 threshold: genesis.quorum().map_or(0, |quorum| quorum.threshold()),
                 invite: config.federation.invite().to_string(),
             },
-            names: guardians
-                .map(|guardian| (guardian.name.clone(), guardian.api.clone()))
-                .collect(),
+            names: guardians.map(|guardian| guardian.name.clone()).collect(),
             began: Instant::now(),
             data_dir: config.data_dir.clone(),
             database: config.settings.database.clone(),
@@ -117,17 +120,21 @@ impl Handle {
             Ok(Ok(Reply::Audit(audit))) => Some(audit),
             _ => None,
         };
+        let twice = status.as_ref().map_or(&[][..], |status| &status.runs_twice);
         Overview {
+            guardians: self.guardians(ready, twice, &self.apis().await.urls),
+            status: status.clone().ok(),
             ready,
             checks,
-            federation: facts.federation.clone(),
-            status: status.ok(),
+            federation: FederationFacts {
+                invite: self.invite().await.to_string(),
+                ..facts.federation.clone()
+            },
             uptime_seconds: facts.uptime().as_secs(),
             last_epoch_seconds: inner
                 .metrics
                 .since_last_epoch()
                 .map(|since| since.as_secs()),
-            guardians: self.guardians(ready),
             audit,
             wallet: self.wallet().await,
             database: facts.database(inner.metrics.store_busy_for()),
@@ -135,17 +142,22 @@ impl Handle {
         }
     }
 
-    fn guardians(&self, ready: bool) -> Vec<GuardianFacts> {
+    fn guardians(
+        &self,
+        ready: bool,
+        twice: &[PeerId],
+        apis: &BTreeMap<PeerId, String>,
+    ) -> Vec<GuardianFacts> {
         let inner = &self.0;
         let peers = inner.network.peers();
-        let guardian = |(guardian, (name, api)): (PeerId, &(String, String))| {
+        let guardian = |(guardian, name): (PeerId, &String)| {
             let is_self = guardian == inner.me;
             let peer: Option<&PeerStatus> = peers.iter().find(|peer| peer.peer == guardian);
             let (faults, last_fault) = inner.metrics.faults_of(guardian);
             GuardianFacts {
                 guardian,
                 name: name.clone(),
-                api: api.clone(),
+                api: apis.get(&guardian).cloned().unwrap_or_default(),
                 is_self,
                 connected: if is_self {
                     ready
@@ -154,6 +166,8 @@ impl Handle {
                 },
                 address: peer.and_then(|peer| peer.address.clone()),
                 round_trip_ms: peer.and_then(|peer| peer.round_trip_ms),
+                slowed_ms: peer.map_or(0, |peer| peer.slowed_ms),
+                runs_twice: twice.contains(&guardian),
                 faults,
                 last_fault,
             }

@@ -1,6 +1,9 @@
 //! `guildmintd recover-wallet`: the federation's coins with no federation running (SPEC WAL-9).
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use guildmint_core::{
     encoding::DecodeError,
@@ -111,14 +114,20 @@ pub async fn recover_wallet(command: RecoverWallet) -> Result<Json, RecoverError
     let tweaks = coins.iter().map(|coin| coin.tweak);
     let descriptors = recover(&config, quorum, &keys, tweaks)?;
     write_private(&command.output, &document(&descriptors))?;
-    let confirmed = coins.iter().filter(|coin| coin.confirmed);
     Ok(json!({
         "output": command.output,
         "descriptors": descriptors.len(),
-        "confirmed_sat": confirmed.map(|coin| coin.amount_sat).sum::<u64>(),
+        "confirmed_sat": confirmed_sat(&coins),
         "secrets": keys.len(),
         "needed": quorum.threshold(),
     }))
+}
+
+/// What is certain to be there. Several guardians may have told of one coin; what they tell is not certain to be possible.
+fn confirmed_sat(coins: &[CoinAnswer]) -> u64 {
+    let confirmed = coins.iter().filter(|coin| coin.confirmed);
+    let by_place: BTreeMap<_, _> = confirmed.map(|c| (c.outpoint, c.amount_sat)).collect();
+    by_place.into_values().fold(0, u64::saturating_add)
 }
 
 fn wallet_secret(

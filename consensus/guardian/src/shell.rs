@@ -17,7 +17,7 @@ use guildmint_engine::{
     node::{Action, Event, Reply, Request, Ticket, Topic},
     Node,
 };
-use guildmint_net_p2p::{Channel, Network};
+use guildmint_net_p2p::{Channel, Held, Network};
 use guildmint_store::StoreError;
 
 use crate::{checkers::Check, metrics::Metrics, store_worker::StoreJob, world::Worlds};
@@ -32,6 +32,8 @@ const FAULT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) enum Input {
     /// For the node.
     Event(Event),
+    /// For the node, from a peer, whose room for messages it takes until it is handled.
+    Heard(Event, Held),
     /// A client asks the node.
     Ask {
         request: Request,
@@ -64,6 +66,8 @@ pub(crate) struct Shell {
     next_ticket: u64,
     wake_at_ms: Option<u64>,
     faults: BTreeMap<PeerId, FaultLog>,
+    /// Of the messages that are being handled.
+    held: Vec<Held>,
 }
 
 #[derive(Default)]
@@ -91,6 +95,7 @@ impl Shell {
             next_ticket: 0,
             wake_at_ms: None,
             faults: BTreeMap::new(),
+            held: Vec::new(),
         }
     }
 
@@ -126,6 +131,7 @@ impl Shell {
                 }
             }
             let actions = self.node.handle_all(self.now_ms(), events);
+            self.held.clear();
             self.carry_out(actions).await;
         }
     }
@@ -148,6 +154,10 @@ impl Shell {
     fn event(&mut self, input: Input) -> Result<Option<Event>, StoreError> {
         match input {
             Input::Event(event) => Ok(Some(event)),
+            Input::Heard(event, held) => {
+                self.held.push(held);
+                Ok(Some(event))
+            }
             Input::Ask { request, reply } => {
                 self.next_ticket += 1;
                 let ticket = Ticket(self.next_ticket);

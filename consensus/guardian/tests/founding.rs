@@ -14,6 +14,7 @@ use std::{
 use async_std::task;
 use futures::channel::oneshot;
 use guildmint_api::{SetupStage, SetupStatus};
+use guildmint_founding::{Seed, SetupCode};
 use guildmintd::{
     admin::read_cookie,
     config::{Config, Key, Settings, Sources},
@@ -105,10 +106,15 @@ impl Operator {
     fn end(&mut self) -> Founded {
         let (running, _stop) = self.running.take().unwrap();
         let began = Instant::now();
+        let mut version = String::new();
         while !running.is_finished() {
-            let status = self.status();
+            let status = self.changed(&version);
             assert!(began.elapsed() < PATIENCE, "no federation: {status:?}");
-            thread::sleep(Duration::from_millis(50));
+            match status {
+                Some(status) => version = status.version,
+                // It has closed its listener, and is about to end.
+                None => break,
+            }
         }
         running.join().unwrap().unwrap()
     }
@@ -125,6 +131,13 @@ impl Operator {
 
     fn status(&self) -> Option<SetupStatus> {
         let url = format!("http://{}/v1/setup", self.admin);
+        let (_, json) = self.request(minreq::get(url))?;
+        serde_json::from_value(json).ok()
+    }
+
+    /// How far it is once that is another version.
+    fn changed(&self, version: &str) -> Option<SetupStatus> {
+        let url = format!("http://{}/v1/setup?wait=10&version={version}", self.admin);
         let (_, json) = self.request(minreq::get(url))?;
         serde_json::from_value(json).ok()
     }
@@ -148,13 +161,18 @@ impl Operator {
 
     fn wait_for(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let began = Instant::now();
+        let mut version = String::new();
         while !holds(self) {
-            let status = self.status();
+            let status = self.changed(&version);
             assert!(
                 began.elapsed() < PATIENCE,
                 "{what} has not come: {status:?}"
             );
-            thread::sleep(Duration::from_millis(50));
+            match status {
+                Some(status) => version = status.version,
+                // There is no listener yet, or none any more.
+                None => thread::yield_now(),
+            }
         }
     }
 
@@ -297,10 +315,24 @@ fn mistakes_are_told_and_change_nothing() {
     assert!(refused(&operators[0], "code", renamed).contains("abort"));
     let typo = json!({ "codes": [codes[1].replace("guildsetup1q", "guildsetup1p")] });
     assert!(refused(&operators[0], "join", typo).contains("code 1"));
+    for (p2p, api) in [
+        ("/ip4/1.2.3.4/udp/1", "http://a"),
+        ("/dns4/a/tcp/1", "javascript:alert(1)"),
+    ] {
+        let seed = Seed::new([9; 32]);
+        let nowhere = SetupCode::new(&seed, "mallory".into(), vec![p2p.into()], api.into());
+        let nowhere = json!({ "codes": [nowhere.unwrap().to_string()] });
+        let named = refused(&operators[0], "join", nowhere);
+        assert!(named.contains("mallory"), "{named}");
+    }
     operators[0].step("join", json!({ "codes": codes }));
+    let warning = operators[0].status().unwrap().warning.unwrap();
+    assert!(warning.contains("none may fail"), "{warning}");
+    let proposed = operators[0].step("propose", proposal("two"));
+    assert_eq!(proposed["warning"], json!(warning));
     let others = refused(&operators[0], "join", json!({ "codes": [] }));
     assert!(others.contains("other codes"), "{others}");
-    let nobodys = ["abandon"; 8].join(" ");
+    let nobodys = ["abandon"; 12].join(" ");
     let words = json!({ "phrase": nobodys });
     assert!(refused(&operators[0], "confirm", words).contains("do not confirm"));
     let nameless = json!({ "name": "", "network": "regtest" });
@@ -315,11 +347,31 @@ fn mistakes_are_told_and_change_nothing() {
     operators.iter_mut().for_each(Operator::stop);
 }
 
+/// Power may fail while everything is being erased: nothing of it may get into the next founding.
+#[test]
+fn what_was_not_quite_forgotten_is_forgotten_at_the_next_start() {
+    let mut operators = operators(2);
+    join(&operators);
+    propose(&operators);
+    operators.iter_mut().for_each(Operator::stop);
+    let folder = operators[0].data_dir().join("founding");
+    let length = std::fs::metadata(folder.join("seed")).unwrap().len();
+    std::fs::write(folder.join("seed"), vec![0; length as usize]).unwrap();
+    operators[0].start();
+    assert_eq!(operators[0].status().unwrap().stage, SetupStage::Code);
+    operators[0].code("one");
+    operators[0].stop();
+    operators[0].start();
+    assert_eq!(operators[0].status().unwrap().stage, SetupStage::Join);
+    operators[0].stop();
+}
+
 #[test]
 fn another_proposal_is_another_phrase_and_nothing_is_written() {
     let mut operators = operators(4);
     join(&operators);
     let phrase = propose(&operators);
+    assert_eq!(operators[0].status().unwrap().warning, None);
     let other = operators[3].step("propose", proposal("changed"));
     let other = other["check_phrase"].as_str().unwrap();
     assert_ne!(other, phrase);
@@ -348,5 +400,55 @@ fn another_proposal_is_another_phrase_and_nothing_is_written() {
         operator.stop();
         assert!(!operator.data_dir().join("consensus.toml").exists());
         assert!(!operator.data_dir().join("secrets").exists());
+    }
+}
+
+/// SPEC SET-2: it has its keys, has told so, and loses power before it hears of the others.
+#[test]
+fn a_guardian_that_was_away_when_the_others_left_finds_out_by_itself() {
+    let mut operators = operators(4);
+    join(&operators);
+    let phrase = propose(&operators);
+    for operator in &operators {
+        operator.step("confirm", json!({ "phrase": phrase }));
+    }
+    let mut last = operators.pop().unwrap();
+    let folder = last.data_dir().join("founding");
+    let me = last
+        .status()
+        .unwrap()
+        .guardians
+        .iter()
+        .position(|one| one.is_self);
+    let knows = |other: &Operator| {
+        // Without a listener it has all that it needs.
+        let Some(status) = other.status() else {
+            return true;
+        };
+        status
+            .guardians
+            .get(me.unwrap())
+            .is_some_and(|one| one.done)
+    };
+    // Quickly: it leaves three seconds after it knows that all have their keys.
+    let began = Instant::now();
+    while !operators.iter().all(knows) {
+        assert!(began.elapsed() < PATIENCE, "no keys");
+    }
+    last.stop();
+    let _ = std::fs::remove_file(folder.join("all-done"));
+    assert!(is_due(last.data_dir()), "it has erased its seed already");
+    let founded: Vec<_> = operators.iter_mut().map(Operator::end).collect();
+
+    // Nobody is left who could tell it.
+    last.start();
+    let run = |operator: &Operator| {
+        let config = Config::load(operator.data_dir(), PASSPHRASE, operator.settings()).unwrap();
+        task::block_on(Guardian::start(&modules(), config)).unwrap()
+    };
+    let guardians: Vec<_> = operators.iter().map(run).collect();
+    assert_eq!(last.end(), founded[0]);
+    for guardian in guardians {
+        task::block_on(guardian.stop()).unwrap();
     }
 }

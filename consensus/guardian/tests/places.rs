@@ -12,7 +12,7 @@ use std::{
 use async_std::task::block_on;
 use common::{gift::Gift, Dealt};
 use futures::future::join_all;
-use guildmint_core::{api::AnnouncementsAnswer, PeerId, Place};
+use guildmint_core::{api::AnnouncementsAnswer, InviteCode, PeerId, Place};
 use guildmintd::{config::Config, modules, Guardian};
 use serde_json::Value as Json;
 
@@ -101,6 +101,20 @@ fn one_that_can_be_reached_is_enough_to_find_the_others_and_who_moves_is_found_a
             place(guardian, 3) == said(&new[0])
         });
     }
+
+    for guardian in &guardians[..3] {
+        wait("the config that it gives names it there", || {
+            let config = get(format!("http://{}/v1/config", guardian.api()));
+            config["apis"]["3"] == "https://moved.example"
+        });
+    }
+    let page = minreq::get(format!("http://{}/", guardians[3].api()));
+    let page = page.with_timeout(30).send().unwrap();
+    let invite = page.as_str().unwrap().split(['<', '>', ' ', '"']);
+    let invite = invite
+        .filter_map(|word| word.parse::<InviteCode>().ok())
+        .next();
+    assert_eq!(invite.unwrap().apis[&PeerId(3)], "https://moved.example");
 
     // It moves while one of the others is away, which hears of it later.
     let last = guardians.pop().unwrap();

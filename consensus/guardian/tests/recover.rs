@@ -152,6 +152,25 @@ fn descriptors_go_into_a_private_file_and_nowhere_else() {
 }
 
 #[test]
+fn what_several_guardians_tell_of_is_counted_once() {
+    let folder = dealt();
+    let folder = folder.path();
+    let output = folder.join("descriptors.json");
+    let coins = coins_files(folder);
+    let twice = [&coins[..], &coins[..]].concat();
+    let done = recover(folder, 3, &twice, &output);
+    assert_eq!(said(&done)["confirmed_sat"], 20_000);
+    assert_eq!(said(&done)["descriptors"], 2);
+
+    // A liar's sums are no reason to stop.
+    let text = fs::read_to_string(&coins[0]).unwrap();
+    let boast = text.replace("10000", &u64::MAX.to_string());
+    fs::write(&coins[0], boast).unwrap();
+    let done = recover(folder, 3, &coins, &folder.join("again.json"));
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+}
+
+#[test]
 fn a_guardians_database_knows_the_coins() {
     let folder = dealt();
     let folder = folder.path();

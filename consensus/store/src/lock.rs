@@ -11,19 +11,22 @@ use crate::StoreError;
 pub struct DirectoryLock(#[allow(dead_code, reason = "held, not read")] File);
 
 impl DirectoryLock {
-    const FILE: &str = "guardian.lock";
-
-    /// Locks a directory, which is made if it does not exist. Stores lock theirs themselves.
+    /// Locks a guardian's directory, which is made if it does not exist. Stores lock theirs themselves.
     ///
     /// # Errors
     /// If another process holds the lock, or the system refuses.
     pub fn take(directory: &Path) -> Result<Self, StoreError> {
+        Self::take_as(directory, "guardian")
+    }
+
+    /// The same for a program of this name.
+    pub(crate) fn take_as(directory: &Path, program: &str) -> Result<Self, StoreError> {
         let unusable = |path: &Path, source| StoreError::Directory {
             path: path.to_owned(),
             source,
         };
         std::fs::create_dir_all(directory).map_err(|source| unusable(directory, source))?;
-        let path = directory.join(Self::FILE);
+        let path = directory.join(format!("{program}.lock"));
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

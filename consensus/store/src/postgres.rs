@@ -70,7 +70,19 @@ impl PostgresStore {
     /// If another process uses the directory or the database, the server cannot be reached or refuses, or the layout is of a later
     /// version.
     pub async fn open(directory: impl AsRef<Path>, url: &PostgresUrl) -> Result<Self, StoreError> {
-        let lock = DirectoryLock::take(directory.as_ref())?;
+        Self::open_as(directory, url, "guardian").await
+    }
+
+    /// The same for another program, whose lock in the directory is named after it. One database is for one program.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::open`].
+    pub async fn open_as(
+        directory: impl AsRef<Path>,
+        url: &PostgresUrl,
+        program: &str,
+    ) -> Result<Self, StoreError> {
+        let lock = DirectoryLock::take_as(directory.as_ref(), program)?;
         let session = Session::open(url.clone()).await?;
         let open = Open {
             session,

@@ -54,9 +54,17 @@ impl SqliteStore {
     /// # Errors
     /// If the directory cannot be used, another process uses it, or the file is damaged or of a later version.
     pub async fn open(directory: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_as(directory, "guardian").await
+    }
+
+    /// The same for another program, whose files are named after it: `program.sqlite`, `program.lock`.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub async fn open_as(directory: impl AsRef<Path>, program: &str) -> Result<Self, StoreError> {
         let directory = directory.as_ref();
-        let lock = DirectoryLock::take(directory)?;
-        let path = directory.join(Self::FILE);
+        let lock = DirectoryLock::take_as(directory, program)?;
+        let path = directory.join(format!("{program}.sqlite"));
         let failed = |error| failure(&path, &error);
         let options = SqliteConnectOptions::new()
             .filename(&path)

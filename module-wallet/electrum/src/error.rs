@@ -43,6 +43,9 @@ pub enum ServerError {
     /// Its headers are no chain.
     #[error("the server's header at height {0} does not follow from the one before")]
     Disconnected(u32),
+    /// ⚠ Anybody can write headers that nobody has worked for.
+    #[error("the server's header at height {0} is without the work that its chain asks for")]
+    NoWork(u32),
     /// Its proof proves nothing.
     #[error("the server's proof of {txid} is wrong: {source}")]
     Proof {

@@ -10,6 +10,7 @@ mod observer;
 mod outage;
 mod server;
 mod url;
+mod work;
 
 pub use deposits::{Found, Proof};
 pub use error::{AllFailed, BroadcastError, ServerError, UrlError};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bitcoin::{
     block::Header,
     consensus::{deserialize, encode::serialize_hex},
-    Script, Transaction, Txid,
+    Network, Script, Transaction, Txid,
 };
 use guildmint_wallet::{limits, Block, Confirmation, News, Watched};
 use tracing::{debug, info, warn};
@@ -16,11 +16,14 @@ use crate::{
     outage::Outage,
     server::Server,
     url::ServerUrl,
+    work::check_work,
 };
 
 /// How an observer works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// Whose rules of proof-of-work hold.
+    pub network: Network,
     /// How many blocks must follow a block before it is reported: the federation's finality.
     pub finality_blocks: u32,
     /// The fee rate to report when no server knows one, as on regtest; `None` to report none.
@@ -36,6 +39,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            network: Network::Bitcoin,
             finality_blocks: 10,
             fallback_fee_rate_sat_per_kvb: None,
             fee_target_blocks: 6,
@@ -235,7 +239,8 @@ impl Observer {
     }
 }
 
-/// The tip, and the blocks after the last agreed one that are final. They must follow from it.
+/// The tip, and the blocks after the last agreed one that are final. They must follow from it. ⚠ A server only says how high its
+/// tip is: blocks are final that others follow, each of which took the work that the chain asks for.
 fn chain(server: &Server, settings: &Settings, agreed: Block) -> Result<News, ServerError> {
     let tip_height = server.tip_height()?;
     if tip_height < agreed.height {
@@ -245,19 +250,28 @@ fn chain(server: &Server, settings: &Settings, agreed: Block) -> Result<News, Se
         });
     }
     let last = tip_height.saturating_sub(settings.finality_blocks);
-    let wanted = last.saturating_sub(agreed.height);
-    let count = usize::try_from(wanted)
+    let finality = usize::try_from(settings.finality_blocks).unwrap_or(usize::MAX);
+    let count = usize::try_from(tip_height - agreed.height)
         .unwrap_or(usize::MAX)
-        .min(limits::MAX_VOTED_BLOCKS);
+        .min(limits::MAX_VOTED_BLOCKS.saturating_add(finality));
     // The agreed block itself comes first: a server on another chain shows at once.
-    let headers = server.headers(agreed.height, count + 1)?;
-    let mut hashes = headers.iter().map(Header::block_hash);
-    match hashes.next() {
-        Some(hash) if hash == agreed.hash => Ok(News::Chain {
-            tip_height,
-            first_height: agreed.height.saturating_add(1),
-            hashes: hashes.collect(),
-        }),
+    let headers = server.headers(agreed.height, count.saturating_add(1))?;
+    let buried = headers.len().saturating_sub(finality).max(1);
+    match headers.first().map(Header::block_hash) {
+        Some(hash) if hash == agreed.hash => {
+            check_work(settings.network, agreed.height, &headers)?;
+            let hashes = headers.iter().take(buried).skip(1);
+            let shown = u32::try_from(headers.len() - 1).unwrap_or(u32::MAX);
+            Ok(News::Chain {
+                // One that shows less than it was asked for has no more.
+                tip_height: match headers.len() > count {
+                    true => tip_height,
+                    false => agreed.height.saturating_add(shown),
+                },
+                first_height: agreed.height.saturating_add(1),
+                hashes: hashes.map(Header::block_hash).collect(),
+            })
+        }
         found => Err(ServerError::OtherChain {
             height: agreed.height,
             found: found.unwrap_or(agreed.hash),

@@ -215,7 +215,7 @@ impl Wallet {
             input_weight: self.descriptor.input_weight().to_wu(),
         };
         let agreed = self.agreed(view).height;
-        let half = u32::from(recovery.after_blocks / 2);
+        let half = recovery.half();
         let is_due = |coin: &Coin| {
             coin.slot.is_none()
                 && agreed.saturating_sub(coin.height) >= half

@@ -13,6 +13,7 @@ use super::{
     Wallet,
 };
 use crate::{
+    config::RecoveryBranch,
     peg_in::{Deposit, PegInError, PegInProof},
     tweak::Tweak,
     types::claimed_prefix,
@@ -89,7 +90,18 @@ impl Wallet {
             );
             return Err(Reject::retryable("not_buried", message));
         };
-        let depth = agreed.saturating_sub(height).saturating_add(1);
+        let age = agreed.saturating_sub(height);
+        let limit = self.config.recovery.as_ref().map(RecoveryBranch::half);
+        if limit.is_some_and(|limit| age >= limit) {
+            // ⚠ It may have been spent with the recovery keys before it was claimed, and would back nothing.
+            let message = format!(
+                "the deposit is {age} blocks old, and in this federation it had to be claimed before it was {} blocks old: soon \
+                 only the holders of the recovery keys can give it back; ask the guardians' operators",
+                limit.unwrap_or_default()
+            );
+            return Err(Reject::permanent("too_old", message));
+        }
+        let depth = age.saturating_add(1);
         if deposit.coinbase && depth < COINBASE_MATURITY {
             let message =
                 format!("a miner's reward is credited at a depth of {COINBASE_MATURITY} blocks, not {depth}");

@@ -171,6 +171,25 @@ fn blocks_that_are_not_agreed_freeze_and_unfreeze_nothing() {
     assert_eq!(world.faults.len(), 4);
 }
 
+/// What guardians named before they saw another chain still stands in their latest votes: it must not count any more.
+#[test]
+fn the_agreed_chain_stands_still_while_deposits_are_frozen() {
+    let mut world = world();
+    let at = chain(&world).agreed;
+    world.chain.mine_empty(1);
+    let next = News::of_chain(at, at.height + 4, 3, |height| world.chain.hash(height)).unwrap();
+    for peer in 0..2 {
+        world.guardians[peer].hear(next.clone());
+    }
+    world.run(&[]);
+    mislead(&mut world, 0..2);
+    assert!(chain(&world).frozen.is_some());
+    world.guardians[2].hear(next);
+    world.run(&[]);
+    assert_eq!(chain(&world).agreed, at);
+    assert!(world.faults.is_empty());
+}
+
 /// A freeze, and guardians whose servers do not agree on what is left: nobody goes on.
 #[test]
 fn guardians_go_on_after_a_block_that_t_of_them_see() {

@@ -2,7 +2,7 @@
 
 use bitcoin::secp256k1::SecretKey;
 use guildmint_core::Amount;
-use guildmint_wallet::{CoinsAnswer, PegOutsAnswer, RecoveryBranch};
+use guildmint_wallet::{CoinsAnswer, PegInProof, PegOutsAnswer, RecoveryBranch};
 use secp256k1::SECP256K1;
 
 use crate::world::World;
@@ -35,6 +35,14 @@ fn pending(world: &World) -> usize {
     answer.pending.len()
 }
 
+fn late_height(world: &World, proof: &PegInProof) -> u32 {
+    let (height, ..) = world
+        .chain
+        .find(proof.claim().unwrap().outpoint.txid)
+        .unwrap();
+    height
+}
+
 fn mine(world: &mut World, blocks: u16) {
     for _ in 0..blocks {
         world.chain.mine(vec![]);
@@ -61,6 +69,26 @@ fn coins_are_moved_when_half_of_the_time_is_over_and_not_before() {
     // And again.
     mine(&mut world, AFTER_BLOCKS);
     assert!(coins(&world).utxos.iter().all(|coin| !after.contains(coin)));
+    assert!(world.faults.is_empty());
+}
+
+/// ⚠ Or who has recovery keys could deposit, wait, take the coin back, and then have it credited.
+#[test]
+fn a_deposit_that_recovery_keys_may_have_taken_is_not_credited() {
+    let mut world = world(&[40_000], 0);
+    let (first, late) = (world.deposit(7, 5_000), world.deposit(8, 5_000));
+    mine(&mut world, AFTER_BLOCKS / 2);
+    let agreed = world.chain.tip().height - world.config.finality_blocks;
+    assert_eq!(agreed - (late_height(&world, &late)), 19);
+    world.submit(late.clone()).unwrap();
+    let refused = world.submit(first.clone()).unwrap_err();
+    assert_eq!(
+        (refused.code.as_str(), refused.retryable),
+        ("too_old", false)
+    );
+    mine(&mut world, AFTER_BLOCKS);
+    assert_eq!(world.submit(first).unwrap_err().code, "too_old");
+    assert_eq!(world.net_msat(), 0);
     assert!(world.faults.is_empty());
 }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_io::Timer;
@@ -38,6 +39,12 @@ pub fn seed(peer: u16) -> [u8; 32] {
     [u8::try_from(peer + 1).unwrap(); 32]
 }
 
+/// Each is given once, as random ones are.
+fn another_instance() -> [u8; 16] {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    u128::from(LAST.fetch_add(1, Ordering::Relaxed)).to_be_bytes()
+}
+
 /// The config of guardian `me` of `n`, who listens on a free port and knows nobody's address.
 pub fn config(me: u16, n: u16) -> NetworkConfig {
     let guardian = |peer| GuardianAddress {
@@ -48,6 +55,7 @@ pub fn config(me: u16, n: u16) -> NetworkConfig {
         identity_seed: seed(me).into(),
         session_id: SESSION,
         me: PeerId(me),
+        instance: another_instance(),
         guardians: (0..n).map(guardian).collect(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
     }

@@ -152,6 +152,19 @@ impl World {
         self.carry(liar, to, bytes, 0);
     }
 
+    /// The liar asks one guardian for the history of an epoch.
+    ///
+    /// # Panics
+    /// If there is no liar.
+    #[allow(clippy::expect_used)]
+    pub fn liar_wants_history(&mut self, of: PeerId, epoch: Epoch) {
+        const WANT_HISTORY: u32 = 4;
+        let liar = self.liar().expect("a liar");
+        let mut bytes = vec![VERSION];
+        write(&mut bytes, &(WANT_HISTORY, epoch, 0_u64));
+        self.carry(liar, of, bytes, 0);
+    }
+
     /// The liar tells one guardian that it contributes this to an epoch, whatever it has told others.
     ///
     /// # Panics

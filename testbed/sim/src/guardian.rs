@@ -37,6 +37,8 @@ pub(crate) struct Guardian {
     pub(crate) wake_ms: Option<u64>,
     /// How many rows were written since the world began.
     pub(crate) rows_written: u64,
+    /// How often it asked its disk for rows.
+    pub(crate) loads: u64,
 }
 
 impl Guardian {
@@ -55,6 +57,7 @@ impl Guardian {
             inputs: Vec::new(),
             wake_ms: None,
             rows_written: 0,
+            loads: 0,
         }
     }
 

@@ -96,6 +96,12 @@ impl World {
         self.guardians.iter().map(|g| g.rows_written).sum()
     }
 
+    /// How often a guardian asked its disk for rows.
+    #[must_use]
+    pub fn loads(&self, peer: PeerId) -> u64 {
+        self.guardians[usize::from(peer.0)].loads
+    }
+
     /// What correct guardians said of the liar.
     #[must_use]
     pub fn blamed(&self) -> Vec<&str> {

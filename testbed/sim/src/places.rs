@@ -1,4 +1,4 @@
-//! Guardians that move from place to place.
+//! Guardians that move from place to place, or are in two.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,24 @@ impl World {
             api: format!("http://{place}"),
         };
         self.tell(peer, Event::Located { place, unix_ms });
+    }
+
+    /// The network of a guardian notices two processes of another, or is told of a second one of its own.
+    pub fn notices_a_twin(&mut self, peer: PeerId, of: PeerId, seen_by: PeerId) {
+        self.tell(peer, Event::RunsTwice { of, seen_by });
+    }
+
+    /// Who runs twice, as a guardian tells clients.
+    ///
+    /// # Panics
+    /// If it does not say.
+    #[allow(clippy::panic)]
+    pub fn twins(&mut self, peer: PeerId) -> Vec<PeerId> {
+        let replies = self.question(&[peer], &Request::Status);
+        let [Reply::Status(status)] = &replies[..] else {
+            panic!("{replies:?}");
+        };
+        status.runs_twice.clone()
     }
 
     /// Where a guardian knows all to be, by the numbers of places.

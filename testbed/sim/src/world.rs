@@ -313,6 +313,7 @@ impl World {
                 self.later(delay_ms, Delivery::Synced(peer, life, save));
             }
             Action::Load { ticket, keys } => {
+                self.guardians[usize::from(peer.0)].loads += 1;
                 let delay_ms = self.disk_delay(peer);
                 let keys = keys.into_iter().collect();
                 self.later(delay_ms, Delivery::Read(peer, life, ticket, keys));

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use guildmint_core::{Epoch, PeerId};
-use guildmint_engine::{Contribution, Message};
+use guildmint_core::{Epoch, PeerId, Wire as _};
+use guildmint_engine::{Contribution, Message, Vote};
+use guildmint_kit::play::{self, Seen};
 use guildmint_sim::{aux, bval, runs, Faults, Setup, World};
 
 const MINUTE_MS: u64 = 60_000;
@@ -137,6 +138,36 @@ fn a_last_word_for_one_that_has_not_contributed_stops_nobody() {
     }
 }
 
+/// SPEC NET-7: a short question, and a long answer from the disk.
+#[test]
+fn who_asks_for_history_without_end_gets_so_much_of_it_and_payments_go_on() {
+    let (liar, asked) = (PeerId(3), PeerId(0));
+    let mut world = World::new(
+        Setup::guardians(4).with(Faults::default().with_a_liar(liar)),
+        1,
+    );
+    world.liar_is_upright();
+    for name in 0..5 {
+        world.submit_play(name, 1_000);
+        world.run_until_settled(MINUTE_MS);
+    }
+    let before = world.loads(asked);
+    let seconds = 10;
+    world.submit_play(100, 1_000);
+    for _ in 0..seconds * 1_000 {
+        for _ in 0..4 {
+            world.liar_wants_history(asked, Epoch(0));
+        }
+        world.run(1);
+    }
+    assert_eq!(world.accepted(), 6);
+    // A hundred answers in a second and those that it may have at once, of two looks at the disk each; and what the payment needs.
+    let loads = world.loads(asked) - before;
+    let most = 2 * (seconds * 100 + 200) + 50;
+    assert!((500..=most).contains(&loads), "{loads} of {most}");
+    assert_eq!(world.slander(), [""; 0]);
+}
+
 /// Clocks that differ by minutes are no matter: no guardian compares its own with another's.
 #[test]
 fn clocks_may_differ_by_minutes() {
@@ -155,4 +186,24 @@ fn clocks_may_differ_by_minutes() {
         assert_eq!(world.accepted(), 6, "seed {seed}");
         assert_eq!(world.slander(), [""; 0], "seed {seed}");
     }
+}
+
+/// SPEC EPO-7: what it says changes a row, and nothing that matters to anybody.
+#[test]
+fn a_liar_that_always_has_something_new_to_say_keeps_nobody_busy() {
+    let faults = Faults::default().with_a_liar(PeerId(3));
+    let mut world = World::new(Setup::guardians(4).with(faults), 13);
+    world.liar_is_upright();
+    world.run(1_000);
+    let before = world.committed()[0].map_or(0, |epoch| epoch.0);
+    for height in 0..2_400 {
+        let mut contribution = Contribution::default();
+        let votes = &mut contribution.statement.votes;
+        votes.insert(play::MODULE, Vote(Seen(height).encode()));
+        world.liar_contributes(contribution);
+        world.sees(PeerId(3), 10_000 + height);
+        world.run(250);
+    }
+    let epochs = world.committed()[0].map_or(0, |epoch| epoch.0) - before;
+    assert!((1..100).contains(&epochs), "{epochs} epochs in ten minutes");
 }

@@ -4,10 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use guildmint_core::{Amount, Item, PeerId, Transaction, Wire as _};
+use guildmint_core::{Amount, Item, ModuleId, PeerId, Transaction, Wire as _};
 use guildmint_engine::{
     node::{Reply, Request},
-    Contribution,
+    Contribution, Known,
 };
 use guildmint_kit::play::{self, Burn, Mint, SECOND_KIND};
 use guildmint_sim::{Faults, Setup, World};
@@ -101,6 +101,29 @@ fn a_new_kind_of_item_is_refused_by_all_until_all_know_it_and_taken_by_all_from_
         world.start(PeerId(2));
         world.run_until_settled(MINUTE_MS);
     }
+}
+
+/// Of modules that do not exist there are thousands: to speak of all of them must cost nobody much.
+#[test]
+fn versions_that_cannot_be_are_one_fault() {
+    let faults = Faults::default().with_a_liar(PeerId(3));
+    let mut world = World::new(Setup::guardians(4).with(faults), 1);
+    world.liar_is_upright();
+    let mut contribution = Contribution::default();
+    let known = Known {
+        version: 1,
+        insists: 0,
+    };
+    let versions = &mut contribution.statement.versions;
+    versions.extend((1_000..6_000).map(|module| (ModuleId(module), known)));
+    world.liar_contributes(contribution);
+    world.run(1_000);
+    world.submit_play(1, 1_000);
+    world.run_until_settled(MINUTE_MS);
+    let blamed = world.blamed();
+    let of_versions = blamed.iter().filter(|kind| kind.contains("versions"));
+    assert!((1..100).contains(&of_versions.count()), "{}", blamed.len());
+    assert_eq!(world.accepted(), 1);
 }
 
 /// To half of the guardians it is readable, to the others it is not; to all of them it must be nothing.

@@ -494,6 +494,7 @@ fn status_of(peer: PeerId) -> Json {
         pool: 0,
         not_ready: None,
         catching_up: None,
+        runs_twice: Vec::new(),
         versions: BTreeMap::new(),
         halted: None,
     })

@@ -59,6 +59,7 @@ fn health(overview: &Overview) -> Markup {
         .as_ref()
         .and_then(|status| status.halted.as_ref());
     html! {
+        @if let Some(warning) = &overview.federation.warning { p.bad { (warning) } }
         @if let Some(why) = halted {
             p.bad role="alert" { "This guardian has stopped for good: " (visible(why)) ". Do not restart it before you know why." }
         }
@@ -76,15 +77,7 @@ fn guardians(guardians: &[GuardianFacts]) -> Markup {
             vec![
                 html! { (guardian.guardian.0) },
                 html! { (visible(&guardian.name)) @if guardian.is_self { " (this one)" } },
-                mark(
-                    guardian.connected,
-                    if guardian.is_self {
-                        "running"
-                    } else {
-                        "connected"
-                    },
-                    "not reached",
-                ),
+                state(guardian),
                 html! { @if let Some(ms) = guardian.round_trip_ms { (ms) " ms" } },
                 html! { @if let Some(address) = &guardian.address { code { (visible(place(address))) } } },
                 html! { code { (visible(&guardian.api)) } },
@@ -110,6 +103,18 @@ fn guardians(guardians: &[GuardianFacts]) -> Markup {
 /// An address without the identity at its end, which the row's guardian has anyway.
 fn place(address: &str) -> &str {
     address.split("/p2p/").next().unwrap_or(address)
+}
+
+fn state(guardian: &GuardianFacts) -> Markup {
+    let up = match guardian.is_self {
+        true => "running",
+        false => "connected",
+    };
+    html! {
+        (mark(guardian.connected, up, "not reached"))
+        @if guardian.runs_twice { " " span.bad { "runs twice: one of two processes must be stopped" } }
+        @if guardian.slowed_ms > 0 { " " span.bad { "sends too much: slowed for " (guardian.slowed_ms / 1000) " s" } }
+    }
 }
 
 fn faults(guardian: &GuardianFacts) -> Markup {

@@ -31,6 +31,8 @@ pub(crate) struct Page<'a> {
     pub(crate) can_log_out: bool,
     /// Seconds after which the browser asks again, if at all.
     pub(crate) refresh_seconds: Option<u32>,
+    /// What answers once there is something new to show, if anything does.
+    pub(crate) changes: Option<String>,
 }
 
 impl<'a> Page<'a> {
@@ -40,6 +42,7 @@ impl<'a> Page<'a> {
             links: &[],
             can_log_out: false,
             refresh_seconds: None,
+            changes: None,
         }
     }
 
@@ -55,7 +58,7 @@ impl<'a> Page<'a> {
                     link rel="stylesheet" href="/style.css";
                     script src="/page.js" defer {}
                 }
-                body {
+                body data-changes=[&self.changes] {
                     header {
                         h1 { (visible(self.title)) }
                         nav {
@@ -105,6 +108,16 @@ pub(crate) fn visible(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+/// The same for a text of several lines that is shown whole.
+pub(crate) fn visible_lines(text: &str) -> String {
+    let shown = |c| match c {
+        '\n' => c,
+        _ if is_hidden(c) => '\u{fffd}',
+        _ => c,
+    };
+    text.chars().map(shown).collect()
 }
 
 fn is_hidden(c: char) -> bool {

@@ -13,3 +13,13 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     button.textContent = "Copied";
   });
 }
+
+// Looks again once there is something new. Without it the browser looks from time to time.
+const changes = document.body.dataset.changes;
+if (changes) {
+  fetch(changes).then((answer) => {
+    if (answer.ok) {
+      location.reload();
+    }
+  });
+}

@@ -4,11 +4,13 @@ use guildmint_core::{api::Problem, PeerId};
 use maud::{html, Markup};
 use tide::{Response, StatusCode};
 
-use super::kit::{copyable, facts, field, form, mark, qr, section, table, visible, Page};
+use super::kit::{
+    copyable, facts, field, form, mark, qr, section, table, visible, visible_lines, Page,
+};
 use crate::setup::{SetupProposal, SetupStage, SetupStatus};
 
-/// Seconds between looks while there is nothing to type.
-const REFRESH_SECONDS: u32 = 3;
+/// Seconds between looks of a browser without scripts while there is nothing to type. Others look when something has changed.
+const REFRESH_SECONDS: u32 = 20;
 
 /// The page, with what was wrong with the last step.
 pub(crate) fn page(status: &SetupStatus, can_log_out: bool, wrong: Option<&Problem>) -> Response {
@@ -16,6 +18,7 @@ pub(crate) fn page(status: &SetupStatus, can_log_out: bool, wrong: Option<&Probl
         @if let Some(wrong) = wrong { p.bad role="alert" { (visible(&wrong.detail)) } }
         @if let Some(failure) = &status.failure { p.bad role="alert" { (visible(failure)) } }
         p.next { (status.next) }
+        @if let Some(warning) = &status.warning { p.bad { (warning) } }
         @if let Some(code) = &status.code { (own_code(code)) } @else { (code_form()) }
         @if status.code.is_some() && status.guardians.is_empty() { (join_form()) }
         @if !status.guardians.is_empty() { (guardians(status)) }
@@ -33,6 +36,7 @@ pub(crate) fn page(status: &SetupStatus, can_log_out: bool, wrong: Option<&Probl
     let page = Page {
         can_log_out,
         refresh_seconds: (waits && wrong.is_none()).then_some(REFRESH_SECONDS),
+        changes: waits.then(|| format!("/v1/setup?wait=60&version={}", status.version)),
         ..Page::new("Found a federation")
     };
     let code = wrong.map_or(200, |problem| problem.status);
@@ -118,10 +122,11 @@ fn proposal(status: &SetupStatus, proposal: &SetupProposal) -> Markup {
     let body = html! {
         (facts(&[("Proposed by", html! { (by) }), ("Check phrase", html! { strong { (proposal.check_phrase) } })]))
         @if let Some(problem) = &proposal.problem { p.bad { "This guardian cannot confirm it: " (visible(problem)) } }
-        details { summary { "All of it" } pre { (written) } }
+        // ⚠ Not folded away: a second way to spend the coins, for one, is only here.
+        details open { summary { "All of it, which is what you confirm" } pre { (visible_lines(&written)) } }
         @if is_confirmed { p.good { "Confirmed." } }
         @else if status.confirmed.is_none() && proposal.problem.is_none() {
-            p { "Read the check phrase to every other operator, by telephone or in person. Only if all of you see the same eight words, confirm. It is for good." }
+            p { "Read the check phrase to every other operator, by telephone or in person. Only if all of you see the same twelve words, confirm. It is for good." }
             (form("/setup/confirm", &phrase, "All of us see these words: confirm"))
         }
     };
@@ -158,5 +163,42 @@ fn begin_again(status: &SetupStatus) -> Markup {
             p { "This forgets this guardian's code and keys. All guardians must begin again, with new codes." }
             (form("/setup/abort", &html! {}, "Forget everything"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// SPEC API-3: or it reads otherwise than it is.
+    #[test]
+    fn all_of_a_proposal_is_shown_as_it_is() {
+        let hidden = "a\u{202e}\u{2028}<script>";
+        let proposed = SetupProposal {
+            by: PeerId(0),
+            session: "5e".into(),
+            check_phrase: "abandon".into(),
+            proposal: json!({ "name": hidden, "terms": { "recovery": "x".repeat(300) } }),
+            problem: None,
+        };
+        let status = SetupStatus {
+            stage: SetupStage::Confirm,
+            next: String::new(),
+            code: None,
+            guardians: Vec::new(),
+            proposals: Vec::new(),
+            confirmed: None,
+            waiting_for: Vec::new(),
+            keys: None,
+            federation: None,
+            failure: None,
+        };
+        let shown = proposal(&status, &proposed).into_string();
+        assert!(shown.contains("<details open"), "{shown}");
+        assert!(shown.contains("a\u{fffd}\u{fffd}&lt;script"), "{shown}");
+        assert!(shown.contains(&"x".repeat(300)), "{shown}");
+        assert!(shown.contains("\n  &quot;terms&quot;"), "{shown}");
     }
 }

@@ -24,6 +24,7 @@ pub fn overview(name: &str) -> Overview {
             detail: name.into(),
         }],
         federation: FederationFacts {
+            warning: Some("None may fail.".into()),
             name: name.into(),
             id: FederationId([1; 32]),
             network: "regtest".into(),
@@ -56,6 +57,7 @@ fn status(name: &str) -> StatusAnswer {
         pool: 3,
         not_ready: None,
         catching_up: None,
+        runs_twice: Vec::new(),
         versions: Default::default(),
         halted: Some(name.into()),
     }
@@ -70,6 +72,8 @@ fn guardian(number: u16, name: &str) -> GuardianFacts {
         connected: number != 3,
         address: (number == 1).then(|| ADDRESS.into()),
         round_trip_ms: (number == 1).then_some(42),
+        slowed_ms: if number == 2 { 61_000 } else { 0 },
+        runs_twice: number == 2,
         faults: u64::from(number == 2),
         last_fault: (number == 2).then(|| format!("wrong share {name}")),
     }

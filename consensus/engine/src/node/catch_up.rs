@@ -15,6 +15,9 @@ use crate::{contribution::EffectiveBatch, rows::Vouchers};
 /// Epochs that are taken over before anything else is looked at again.
 const MAX_ADOPTED_AT_ONCE: u32 = 16;
 
+/// Answers that may be awaited of one peer. Questions beyond that may have been lost; their answers are not looked at.
+const MAX_ASKED: u32 = 4;
+
 /// Bytes of later epochs' histories that are kept of one peer: those of one answer.
 const MAX_BYTES_AHEAD: usize = CHUNK_BYTES;
 
@@ -72,6 +75,11 @@ impl Node {
         if chunks.len() as u64 > MAX_EPOCHS_AT_ONCE {
             return self.blame(from, format!("{} epochs in one answer", chunks.len()));
         }
+        // ⚠ An answer may cost a thousand signatures to verify. One that nobody waits for any more is no fault.
+        match self.history_asked.get_mut(&from) {
+            Some(asked) if *asked > 0 => *asked -= 1,
+            _ => return,
+        }
         for chunk in chunks {
             if !self.is_signed(from, &chunk.result, &chunk.signature) {
                 return;
@@ -108,7 +116,7 @@ impl Node {
             self.history.sign(*peer, result, *signature, open);
         }
         match self.history.chunk(from, chunk, open, self.now_ms) {
-            Progress::More(offset) => self.send(from, &Talk::WantHistory(open, offset)),
+            Progress::More(offset) => self.want_history(from, open, offset),
             Progress::Complete(batch) => self.candidates.keep(
                 from,
                 Candidate {
@@ -185,7 +193,13 @@ impl Node {
         }
         let open = self.round.epoch;
         for peer in self.history.due(open, self.now_ms) {
-            self.send(peer, &Talk::WantHistory(open, 0));
+            self.want_history(peer, open, 0);
         }
+    }
+
+    fn want_history(&mut self, of: PeerId, epoch: Epoch, offset: u64) {
+        let asked = self.history_asked.entry(of).or_default();
+        *asked = asked.saturating_add(1).min(MAX_ASKED);
+        self.send(of, &Talk::WantHistory(epoch, offset));
     }
 }

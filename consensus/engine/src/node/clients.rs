@@ -309,6 +309,7 @@ impl Node {
                 None => catching_up.as_ref().map(ToString::to_string),
             },
             catching_up,
+            runs_twice: self.all_that_run_twice(),
             versions: self.federation.version_reports(&mut ledger, self.round.epoch),
             halted: self.halted.clone(),
         }

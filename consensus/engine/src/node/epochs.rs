@@ -261,8 +261,11 @@ impl Node {
         if let Err(outdated) = self.federation.knows(&output.versions) {
             return self.halt(outdated.to_string());
         }
-        let effect = output.effective.has_effect();
-        self.idle_epochs = match effect {
+        // ⚠ What f guardians say alone may be another thing each time, and mean nothing.
+        let needed = self.federation.quorum().one_honest();
+        let effective = &output.effective;
+        let is_busy = !effective.transactions.is_empty() || effective.voters() >= needed;
+        self.idle_epochs = match is_busy {
             true => 0,
             false => self.idle_epochs.saturating_add(1),
         };

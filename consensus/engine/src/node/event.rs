@@ -35,6 +35,13 @@ pub enum Event {
     },
     /// A connection to a peer was made.
     Connected(PeerId),
+    /// Two processes run with the secrets of one guardian (SPEC NET-6).
+    RunsTwice {
+        /// Which guardian.
+        of: PeerId,
+        /// Who has seen both: this guardian, or the one that says so of us.
+        seen_by: PeerId,
+    },
     /// The outside world has news for a module.
     World {
         /// Which module.

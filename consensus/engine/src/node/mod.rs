@@ -19,6 +19,7 @@ mod pool;
 mod round;
 mod talk;
 mod tasks;
+mod twins;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -53,6 +54,7 @@ use outcomes::Outcomes;
 use pool::Pool;
 use round::{Early, Round};
 use tasks::Task;
+use twins::Twins;
 
 /// One guardian.
 pub struct Node {
@@ -72,10 +74,15 @@ pub struct Node {
     history: History,
     candidates: Candidates,
     addresses: Addresses,
+    twins: Twins,
     head: Option<EpochResult>,
 
     tasks: BTreeMap<Ticket, Task>,
     serving: BTreeSet<PeerId>,
+    /// Up to when each peer has used up the answers from history that it may have.
+    history_paid_until_ms: BTreeMap<PeerId, u64>,
+    /// Answers from history that each peer was asked for and has not given.
+    history_asked: BTreeMap<PeerId, u32>,
     /// When each peer may be given each payload again.
     served: BTreeMap<(PeerId, PayloadHash), u64>,
     entry: Entry,
@@ -91,7 +98,7 @@ pub struct Node {
     opened_at_ms: Option<u64>,
     /// Versions that the operator wants though not all guardians know them.
     insists: BTreeMap<ModuleId, u16>,
-    /// Epochs in a row that changed nothing.
+    /// Epochs in a row that changed nothing, or nothing but what f guardians said.
     idle_epochs: u32,
     halted: Option<String>,
 }
@@ -143,9 +150,12 @@ impl Node {
             history: History::new(quorum),
             candidates: Candidates::default(),
             addresses: Addresses::new(federation.genesis(), disk.scan::<Announced>()),
+            twins: Twins::default(),
             head,
             tasks: BTreeMap::new(),
             serving: BTreeSet::new(),
+            history_paid_until_ms: BTreeMap::new(),
+            history_asked: BTreeMap::new(),
             served: BTreeMap::new(),
             entry: Entry::default(),
             fenced: disk.get(&Fenced),
@@ -206,6 +216,7 @@ impl Node {
                 self.greet(peer);
                 self.send_announcements(peer);
             }
+            Event::RunsTwice { of, seen_by } => self.on_twin(of, seen_by),
             Event::Located { place, unix_ms } => self.on_located(place, unix_ms),
             Event::World { module, news } => self.on_news(module, &news),
             Event::Loaded { ticket, rows } => self.on_loaded(ticket, rows),

@@ -10,6 +10,13 @@ use crate::contribution::Payload;
 /// How soon a peer may ask for the same payload again, in milliseconds.
 const SERVE_AGAIN_MS: u64 = 100;
 
+/// A peer gets one answer from history in this time, in milliseconds, over any longer time. It has up to 64 epochs, and nobody can
+/// process these so fast. A question beyond it is dropped, and comes again.
+const ANSWER_MS: u64 = 10;
+
+/// A peer that has asked little may have as many answers at once as come due in this time, in milliseconds.
+const ANSWER_SLACK_MS: u64 = 2_000;
+
 /// Messages that may wait for the disk before payloads are no more given to who asks for them.
 const MAX_HELD_BACK: usize = 256;
 
@@ -35,7 +42,8 @@ impl Node {
                 }
             }
             Ok(Talk::WantHistory(epoch, offset)) => {
-                if epoch < self.round.epoch && self.serving.insert(from) {
+                let may_ask = epoch < self.round.epoch && self.may_be_served(from);
+                if may_ask && self.serving.insert(from) {
                     self.run(Task::Serve {
                         to: from,
                         epoch,
@@ -45,8 +53,20 @@ impl Node {
             }
             Ok(Talk::History(chunks)) => self.on_history(from, chunks),
             Ok(Talk::Announcements(announcements)) => self.on_announcements(from, announcements),
+            Ok(Talk::RunsTwice(of)) => self.on_twin(of, from),
             Err(error) => self.blame(from, format!("message cannot be read: {error}")),
         }
+    }
+
+    /// ⚠ Whether a peer may have another answer from history: each costs our database more than it costs the peer to ask.
+    fn may_be_served(&mut self, peer: PeerId) -> bool {
+        let paid_until_ms = self.history_paid_until_ms.entry(peer).or_default();
+        let now_ms = self.now_ms;
+        let is_due = paid_until_ms.saturating_sub(now_ms) < ANSWER_SLACK_MS;
+        if is_due {
+            *paid_until_ms = (*paid_until_ms).max(now_ms).saturating_add(ANSWER_MS);
+        }
+        is_due
     }
 
     /// ⚠ A short question, a long answer: not again at once, and not while a slow disk holds back many.

@@ -2,7 +2,7 @@
 
 use guildmint_core::{
     encoding::hex_bytes, limits, Announcement, Epoch, EpochResult, IdentitySignature, PayloadHash,
-    Wire,
+    PeerId, Wire,
 };
 use guildmint_link::Packet;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ pub(super) enum Talk {
     History(Vec<Chunk>),
     /// Where guardians are: gossiped when it is news, and told to each peer that connects.
     Announcements(Vec<Announcement>),
+    /// The sender has seen two processes with this guardian's secrets: gossiped.
+    RunsTwice(PeerId),
 }
 
 /// A part of an epoch's effective batch, with what the sender signed about it.

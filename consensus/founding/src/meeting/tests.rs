@@ -1,3 +1,5 @@
+mod liars;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use bitcoin::{hashes::Hash, BlockHash, Network};
@@ -291,10 +293,10 @@ fn a_changed_parameter_is_another_session() {
     assert_ne!(phrase(0), phrase(1));
 }
 
-/// Makes guardian 3 say something else as its opening to some.
-fn with_another_opening(
+/// Makes guardian 3 say something else to some.
+fn with_another_word(
     table: &mut Table,
-    change: impl Fn(&mut Opening),
+    change: impl Fn(&mut Statement),
     to: impl Fn(PeerId) -> bool,
 ) {
     let (roster, identity) = (
@@ -302,18 +304,29 @@ fn with_another_opening(
         table.meetings[3].identity.clone(),
     );
     table.run(|from, receiver, bytes| {
-        if let Ok(Packet::Said(said)) = Packet::decode(bytes) {
-            if let (PeerId(3), Statement::Opening(opening)) = (from, &said.statement) {
-                let mut opening = opening.clone();
-                change(&mut opening);
-                let said = Said::sign(&roster, Statement::Opening(opening), &identity);
-                if to(receiver) {
-                    *bytes = Packet::Said(Box::new(said)).encode();
-                }
+        if let (PeerId(3), Ok(Packet::Said(mut said))) = (from, Packet::decode(bytes)) {
+            if to(receiver) {
+                change(&mut said.statement);
+                let said = Said::sign(&roster, said.statement, &identity);
+                *bytes = Packet::Said(Box::new(said)).encode();
             }
         }
         true
     });
+}
+
+/// The same for its opening.
+fn with_another_opening(
+    table: &mut Table,
+    change: impl Fn(&mut Opening),
+    to: impl Fn(PeerId) -> bool,
+) {
+    let change = |statement: &mut Statement| {
+        if let Statement::Opening(opening) = statement {
+            change(opening);
+        }
+    };
+    with_another_word(table, change, to);
 }
 
 #[test]

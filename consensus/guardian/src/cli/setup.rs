@@ -47,7 +47,7 @@ pub enum SetupCommand {
     },
     /// Confirms a proposal, for good. Every operator does this, after all have compared the words by voice.
     Confirm {
-        /// The eight words.
+        /// The twelve words.
         #[structopt(required = true)]
         words: Vec<String>,
         #[allow(missing_docs)]

@@ -3,7 +3,8 @@
 //! `seed` is encrypted with the passphrase; all the rest is public. The folder is erased when the federation exists.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -37,8 +38,14 @@ impl Folder {
         &self.0
     }
 
+    /// Whether there is a seed. One that was being erased is none: nothing that was sealed begins with a zero.
     pub(super) fn exists(&self) -> bool {
-        self.0.join(SEED).exists()
+        let seed = self.0.join(SEED);
+        let mut first = [1];
+        let read = fs::File::open(&seed).and_then(|mut file| file.read_exact(&mut first));
+        // ⚠ One that cannot be read is there nevertheless.
+        let is_absent = read.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        !is_absent && first != [0]
     }
 
     /// Keeps a new seed, encrypted, and the code that was made of it.
@@ -127,7 +134,8 @@ impl Folder {
         self.0.join(ALL_DONE).exists()
     }
 
-    /// Erases everything, the seed first.
+    /// Erases everything, the seed first. ⚠ Power may fail at any place: without a seed all else counts as erased, and what
+    /// [says that nobody needs it](Self::save_all_done) stays until the seed is gone.
     pub(super) fn erase(&self) -> Result<(), FoundError> {
         let failed = |source| {
             FoundError::from(FileError::Write {
@@ -140,7 +148,17 @@ impl Folder {
             // For what it is worth: most disks keep what was overwritten for a while. It is encrypted.
             let length = fs::metadata(&seed).map_or(0, |file| file.len());
             let zeros = vec![0; usize::try_from(length).unwrap_or_default()];
-            fs::write(&seed, zeros).map_err(failed)?;
+            let overwritten =
+                fs::OpenOptions::new()
+                    .write(true)
+                    .open(&seed)
+                    .and_then(|mut file| {
+                        file.write_all(&zeros)?;
+                        file.sync_all()
+                    });
+            overwritten
+                .and_then(|()| fs::remove_file(&seed))
+                .map_err(failed)?;
         }
         match fs::remove_dir_all(&self.0) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
@@ -174,4 +192,52 @@ impl Folder {
 /// In the place of a federation, which there is none of yet.
 fn purpose() -> FederationId {
     FederationId(Tagged::new("guildmint/founding/seed-file").finish())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use rand_chacha::{rand_core::SeedableRng, ChaCha20Rng};
+
+    use super::*;
+
+    const PASSPHRASE: &str = "correct horse";
+
+    fn begun(data_dir: &Path) -> Folder {
+        let (folder, seed) = (Folder::of(data_dir), Seed::new([7; 32]));
+        let code = SetupCode::new(&seed, "one".into(), vec!["/x".into()], String::new());
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let begun = folder.begin(&seed, &code.unwrap(), PASSPHRASE, Cost::CHEAP, &mut rng);
+        begun.unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_seed_that_was_being_erased_is_none_and_one_that_cannot_be_read_is_there() {
+        let data_dir = tempfile::tempdir().unwrap();
+        let folder = begun(data_dir.path());
+        assert!(folder.exists());
+        let seed = folder.path().join(SEED);
+        let mut bytes = fs::read(&seed).unwrap();
+        for place in 0..bytes.len() {
+            bytes[place] = 0;
+            fs::write(&seed, &bytes).unwrap();
+            assert!(!folder.exists(), "{place}");
+        }
+        fs::remove_file(&seed).unwrap();
+        assert!(!folder.exists());
+        // It opens, and cannot be read.
+        fs::create_dir(&seed).unwrap();
+        assert!(folder.exists());
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_is_erased() {
+        let data_dir = tempfile::tempdir().unwrap();
+        let folder = begun(data_dir.path());
+        folder.save_all_done().unwrap();
+        folder.erase().unwrap();
+        assert!(!folder.path().exists());
+        folder.erase().unwrap();
+    }
 }

@@ -6,8 +6,10 @@
 mod folder;
 mod founder;
 mod organizer;
+mod probe;
 mod report;
 mod steps;
+mod watchers;
 
 use std::{path::Path, path::PathBuf, sync::Arc};
 
@@ -19,6 +21,7 @@ use guildmint_core::{
 };
 use guildmint_engine::{CoinError, FederationError};
 use guildmint_founding::{meeting::MeetingError, RosterError, SetupCodeError};
+use guildmint_ln::Ln;
 use guildmint_mint::Mint;
 use guildmint_net_p2p::StartError as P2pError;
 use guildmint_store::{DirectoryLock, StoreError};
@@ -44,7 +47,10 @@ const MAX_STEPS: usize = 16;
 /// The modules that this software can found.
 #[must_use]
 pub fn founders() -> Founders {
-    Founders::default().with::<Mint>().with::<Wallet>()
+    Founders::default()
+        .with::<Ln>()
+        .with::<Mint>()
+        .with::<Wallet>()
 }
 
 /// What to found with.
@@ -192,6 +198,10 @@ pub async fn found_until(
     let is_new = !folder.exists() && !data_dir.join(CONSENSUS_FILE).exists();
     if is_new && secrets.exists() {
         return Err(FoundError::Occupied(secrets));
+    }
+    if is_new {
+        // What is there without a seed is of a founding that was aborted, and would be taken for the next one's.
+        folder.erase()?;
     }
     let access = Access {
         token: admin::write_cookie(&data_dir)?,

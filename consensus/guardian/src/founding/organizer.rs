@@ -1,7 +1,7 @@
 //! The loop that founds: steps of the operator, packets of guardians and the passing of time go in one after the other.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,8 +25,9 @@ use guildmint_net_p2p::{Events, GuardianAddress, Network, NetworkConfig, Network
 use guildmint_store::{SqliteStore, Store as _, StoreError};
 use serde_json::Value as Json;
 
-use super::{folder::Folder, founder::Founder, FoundError, Founded, Founding};
+use super::{folder::Folder, founder::Founder, probe::Probe, FoundError, Founded, Founding};
 use crate::{
+    guardian::instance,
     metrics::Metrics,
     running::{Parts, Running},
     shell::{Input, MAX_INPUTS},
@@ -48,6 +49,8 @@ pub(super) enum Inbox {
     Step(SetupStep, oneshot::Sender<Result<Json, Problem>>),
     /// The operator looks.
     Look(oneshot::Sender<SetupStatus>),
+    /// The operator wants to know how far it is once that is not this version any more.
+    Watch(String, oneshot::Sender<SetupStatus>),
     /// Something of the network.
     Network(NetworkEvent),
     /// Time passes.
@@ -56,6 +59,8 @@ pub(super) enum Inbox {
     StoreFailed(StoreError),
     /// The key generation has ended.
     Finished(Result<FederationId, String>),
+    /// A guardian runs the federation already.
+    Runs(PeerId),
     /// The operator wants it to stop.
     Stop,
 }
@@ -70,19 +75,27 @@ pub(super) struct Organizer {
     pub(super) together: Option<Together>,
     /// Whether the operator waits for nobody any more.
     pub(super) is_impatient: bool,
+    /// Who waits for something new, and what they know.
+    pub(super) watchers: Vec<(String, oneshot::Sender<SetupStatus>)>,
+    /// When they were looked after last.
+    pub(super) watched: Instant,
 }
 
 /// What there is once the codes of all are known.
 pub(super) struct Together {
     pub(super) roster: Roster,
     /// Taken while it thinks, which it does elsewhere, since it may take seconds.
-    meeting: Option<Meeting>,
+    pub(super) meeting: Option<Meeting>,
     pub(super) network: Network,
     listener: JoinHandle<()>,
     pub(super) making: Option<Running>,
     pub(super) finished: Option<Result<FederationId, String>>,
     /// When it was first known that all have their keys.
-    all_done: Option<Instant>,
+    pub(super) all_done: Option<Instant>,
+    /// Looks whether the others run the federation already.
+    pub(super) probe: Option<Probe>,
+    /// Who does.
+    running: BTreeSet<PeerId>,
 }
 
 impl Organizer {
@@ -103,6 +116,8 @@ impl Organizer {
             own,
             together: None,
             is_impatient: false,
+            watchers: Vec::new(),
+            watched: Instant::now(),
         };
         let founders = std::mem::take(&mut organizer.founding.founders);
         organizer.founders = Arc::new(founders);
@@ -118,7 +133,7 @@ impl Organizer {
         let Some((seed, _)) = self.own.clone() else {
             return Ok(());
         };
-        let config = network_config(&roster, &seed, &self.founding.settings.p2p_listen);
+        let config = network_config(&roster, &seed, &self.founding.settings.p2p_listen)?;
         let (network, events) = Network::start(config).await?;
         let (saved, founders) = (self.folder.said()?, Arc::clone(&self.founders));
         let of = roster.clone();
@@ -132,6 +147,8 @@ impl Organizer {
             making: None,
             finished: None,
             all_done: None,
+            probe: None,
+            running: BTreeSet::new(),
         });
         self.carry_out(actions).await?;
         self.make_keys().await
@@ -144,8 +161,9 @@ impl Organizer {
             let Ok(letter) = letters.recv().await else {
                 break Ok(Founded::Stopped);
             };
+            let is_tick = matches!(letter, Inbox::Tick | Inbox::Step(..));
             match self.take(letter).await {
-                Ok(None) => {}
+                Ok(None) => self.look_after_watchers(is_tick).await,
                 Ok(Some(founded)) => break Ok(founded),
                 Err(error) => break Err(error),
             }
@@ -165,9 +183,20 @@ impl Organizer {
             Inbox::Look(reply) => {
                 let _ = reply.send(self.report().await);
             }
+            Inbox::Watch(version, reply) => {
+                self.watch(version, reply).await;
+            }
             Inbox::Network(event) => self.hear(event).await?,
             Inbox::StoreFailed(error) => return Err(error.into()),
-            Inbox::Tick => self.remind().await?,
+            Inbox::Runs(peer) => {
+                if let Some(together) = &mut self.together {
+                    together.running.insert(peer);
+                }
+            }
+            Inbox::Tick => {
+                self.remind().await?;
+                self.look_for_the_others().await?;
+            }
             Inbox::Finished(result) => {
                 match &result {
                     Ok(id) => tracing::info!(federation = %id, "this guardian has its keys"),
@@ -195,7 +224,9 @@ impl Organizer {
             .meeting
             .as_ref()
             .is_some_and(Meeting::are_others_done);
-        if knows && together.all_done.is_none() {
+        // ⚠ Who runs the federation knows that all have their keys, and of f + 1 one is honest.
+        let runs = together.running.len() >= together.roster.quorum().one_honest();
+        if (knows || runs) && together.all_done.is_none() {
             self.folder.save_all_done()?;
             together.all_done = Some(Instant::now());
         }
@@ -223,6 +254,13 @@ impl Organizer {
             NetworkEvent::Connected(peer) => {
                 together.to_node(Event::Connected(peer)).await;
                 self.remind_one(peer).await
+            }
+            NetworkEvent::RunsTwice { of, .. } => {
+                tracing::warn!(
+                    guardian = of.0,
+                    "two processes with the same secrets take part; one of them must be stopped"
+                );
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -349,6 +387,9 @@ impl Organizer {
         let Some(together) = self.together.take() else {
             return;
         };
+        if let Some(probe) = together.probe {
+            probe.stop().await;
+        }
         together.network.stop().await;
         together.listener.cancel().await;
         if let Some(running) = together.making {
@@ -391,18 +432,28 @@ impl Together {
     }
 }
 
-fn network_config(roster: &Roster, seed: &Seed, listen: &[String]) -> NetworkConfig {
-    let guardians = roster.codes().iter().map(|code| GuardianAddress {
-        identity: code.guardian().identity.0,
-        addresses: code.guardian().p2p.clone(),
-    });
-    NetworkConfig {
+fn network_config(
+    roster: &Roster,
+    seed: &Seed,
+    listen: &[String],
+) -> Result<NetworkConfig, FoundError> {
+    Ok(NetworkConfig {
         identity_seed: seed.identity().seed(),
         session_id: roster.meeting_id(),
         me: roster.me(),
-        guardians: guardians.collect(),
+        instance: instance().map_err(FoundError::Randomness)?,
+        guardians: addresses(roster),
         listen: listen.to_vec(),
-    }
+    })
+}
+
+/// Where the guardians said that they are.
+pub(super) fn addresses(roster: &Roster) -> Vec<GuardianAddress> {
+    let codes = roster.codes().iter().map(|code| GuardianAddress {
+        identity: code.guardian().identity.0,
+        addresses: code.guardian().p2p.clone(),
+    });
+    codes.collect()
 }
 
 async fn listen(mut events: Events, inbox: Sender<Inbox>) {

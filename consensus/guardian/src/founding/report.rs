@@ -21,11 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// When there is nobody left to ask.
 pub(super) fn stopping() -> SetupStatus {
-    status(SetupStage::Waiting, "This guardian is about to stop.")
+    status(SetupStage::Waiting, "This guardian is about to stop.").numbered()
 }
 
 fn status(stage: SetupStage, next: impl ToString) -> SetupStatus {
     SetupStatus {
+        version: String::new(),
+        warning: None,
         stage,
         next: next.to_string(),
         code: None,
@@ -41,6 +43,10 @@ fn status(stage: SetupStage, next: impl ToString) -> SetupStatus {
 
 impl Organizer {
     pub(super) async fn report(&self) -> SetupStatus {
+        self.unnumbered().await.numbered()
+    }
+
+    async fn unnumbered(&self) -> SetupStatus {
         let Some((_, code)) = &self.own else {
             return status(SetupStage::Code, "Make this guardian's setup code.");
         };
@@ -60,6 +66,7 @@ impl Organizer {
         SetupStatus {
             code,
             guardians: together.guardians(&progress),
+            warning: together.warning().map(str::to_owned),
             confirmed: progress.confirmed.map(|session| session.to_string()),
             federation: match &together.finished {
                 Some(Ok(id)) => Some(id.to_string()),
@@ -75,6 +82,11 @@ impl Organizer {
 }
 
 impl Together {
+    /// What the operators should think of before they found it.
+    pub(super) fn warning(&self) -> Option<&'static str> {
+        self.roster.quorum().warning()
+    }
+
     fn stage(&self, progress: &MeetingProgress) -> SetupStage {
         if self.failure().is_some() {
             return SetupStage::Failed;

@@ -1,18 +1,21 @@
 //! Steps that the operator takes.
 
-use async_std::{channel::Sender, task};
+use std::time::Duration;
+
+use async_std::{channel::Sender, future::timeout, task};
 use async_trait::async_trait;
 use bitcoin::Network;
 use futures::channel::oneshot;
 use guildmint_api::{
     done, CodeStep, ConfirmStep, JoinStep, ProposeStep, SetupBackend, SetupStatus, SetupStep,
 };
-use guildmint_core::{api::Problem, founding::ModuleTerms, ModuleId, SessionId, Wire as _};
+use guildmint_core::{api::Problem, founding::ModuleTerms, ModuleId, Place, SessionId, Wire as _};
 use guildmint_engine::node::Event;
 use guildmint_founding::{
     key_generation::KeyGenerationNews, CheckPhrase, Meeting, Proposal, Roster, Seed, SetupCode,
     KEY_GENERATION,
 };
+use guildmint_ln::LnTerms;
 use guildmint_mint::MintTerms;
 use guildmint_net_p2p::check_address;
 use guildmint_wallet::{Block, WalletTerms};
@@ -41,6 +44,15 @@ impl SetupBackend for Operator {
         let (reply, answer) = oneshot::channel();
         let _ = self.0.send(Inbox::Look(reply)).await;
         answer.await.unwrap_or_else(|_| report::stopping())
+    }
+
+    async fn changed(&self, version: String, wait: Duration) -> SetupStatus {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.0.send(Inbox::Watch(version, reply)).await;
+        match timeout(wait, answer).await {
+            Ok(answer) => answer.unwrap_or_else(|_| report::stopping()),
+            Err(_) => self.status().await,
+        }
     }
 
     async fn take(&self, step: SetupStep) -> Result<Json, Problem> {
@@ -81,13 +93,7 @@ impl Organizer {
     }
 
     fn make_code(&mut self, step: CodeStep) -> Result<Json, Problem> {
-        for address in &step.p2p {
-            check_address(address).map_err(|error| wrong("address", error))?;
-        }
-        if !step.api.starts_with("http://") && !step.api.starts_with("https://") {
-            let detail = format!("`{}` is no URL for clients; write https://…", step.api);
-            return Err(wrong("api_url", detail));
-        }
+        check_place(&step.p2p, &step.api)?;
         let make = |seed: &Seed| {
             let code = SetupCode::new(seed, step.name, step.p2p, step.api);
             code.map_err(|error| wrong("code", error))
@@ -131,6 +137,13 @@ impl Organizer {
             codes.push(code.map_err(|error| wrong("code", format!("code {number}: {error}")))?);
         }
         let roster = Roster::new(codes, &own).map_err(|error| wrong("codes", error))?;
+        for (peer, code) in roster.quorum().peers().zip(roster.codes()) {
+            let guardian = code.guardian();
+            check_place(&guardian.p2p, &guardian.api).map_err(|problem| {
+                let detail = format!("the code of {}: {}", roster.name(peer), problem.detail);
+                wrong("code", detail)
+            })?;
+        }
         match &self.together {
             Some(together) if together.roster.meeting_id() == roster.meeting_id() => {}
             Some(_) => {
@@ -177,6 +190,7 @@ impl Organizer {
             "session": session,
             "check_phrase": CheckPhrase::of(session).to_string(),
             "proposal": readable,
+            "warning": self.together()?.warning(),
         }))
     }
 
@@ -205,6 +219,7 @@ impl Organizer {
                 guildmint_wallet::KIND,
                 WalletTerms::new(network, start).encode(),
             ),
+            (guildmint_ln::KIND, LnTerms::default().encode()),
         ];
         let modules = terms.map(|(kind, terms)| ModuleTerms {
             kind: kind.to_owned(),
@@ -245,7 +260,9 @@ impl Organizer {
             .await
             .map_err(|error| failed(&error))?;
         self.make_keys().await.map_err(|error| failed(&error))?;
-        Ok(done())
+        let mut answer = done();
+        answer["warning"] = json!(self.together()?.warning());
+        Ok(answer)
     }
 
     /// ⚠ The chain begins where the proposer says: on another chain deposits would be worth nothing. So each guardian asks its own
@@ -294,6 +311,16 @@ impl Organizer {
         self.folder.erase().map_err(|error| failed(&error))?;
         Ok(done())
     }
+}
+
+/// Whether a guardian can be where it says. Its own announcements could not say it otherwise (SPEC NET-4).
+fn check_place(p2p: &[String], api: &str) -> Result<(), Problem> {
+    for address in p2p {
+        check_address(address).map_err(|error| wrong("address", error))?;
+    }
+    let (p2p, api) = (p2p.to_vec(), api.to_owned());
+    let place = Place { p2p, api };
+    place.validate().map_err(|error| wrong("place", error))
 }
 
 /// The proposal that is meant.

@@ -49,6 +49,8 @@ fn exported() -> BTreeSet<String> {
     );
     metrics.connected.get_or_create_owned(&guardian);
     metrics.round_trip.get_or_create_owned(&guardian);
+    metrics.twice.get_or_create_owned(&guardian);
+    metrics.slowed.get_or_create_owned(&guardian);
     metrics.assets.get_or_create_owned(&module);
     metrics.liabilities.get_or_create_owned(&module);
     metrics.checks.get_or_create_owned(&OfCheck {

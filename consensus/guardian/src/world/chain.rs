@@ -58,6 +58,7 @@ impl ChainObserver {
         let is_regtest = config.network == Network::Regtest;
         let lowest_sat_per_kvb = config.fee_rate_bounds.min_sat_per_kvb;
         let settings = Settings {
+            network: config.network,
             finality_blocks: config.finality_blocks,
             fallback_fee_rate_sat_per_kvb: is_regtest.then_some(lowest_sat_per_kvb),
             ..Settings::default()

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod gift;
+pub mod giver;
 
 use std::{fs, net::TcpListener, path::PathBuf};
 

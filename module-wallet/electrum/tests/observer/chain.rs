@@ -44,6 +44,14 @@ fn pay(salt: u8, height: u32, script_pubkey: ScriptBuf) -> Transaction {
     }
 }
 
+/// The header with a nonce that makes it a block.
+fn mined(mut header: bitcoin::block::Header) -> bitcoin::block::Header {
+    while !header.target().is_met_by(header.block_hash()) {
+        header.nonce += 1;
+    }
+    header
+}
+
 impl Chain {
     pub fn new() -> Self {
         let mut chain = Self {
@@ -60,14 +68,14 @@ impl Chain {
             let ids = all.iter().map(|t| t.compute_txid().to_raw_hash());
             let root = merkle_tree::calculate_root(ids).unwrap();
             let prev = chain.headers.last().map(|header| header.block_hash());
-            chain.headers.push(bitcoin::block::Header {
+            chain.headers.push(mined(bitcoin::block::Header {
                 version: Version::TWO,
                 prev_blockhash: prev.unwrap_or_else(BlockHash::all_zeros),
                 merkle_root: TxMerkleNode::from_raw_hash(root),
                 time: 0,
                 bits: CompactTarget::from_consensus(0x207f_ffff),
                 nonce: 0,
-            });
+            }));
             chain.blocks.push(all);
         }
         chain
@@ -76,8 +84,23 @@ impl Chain {
     /// The same up to a height, and other blocks after it.
     pub fn parting_after(mut self, height: u32) -> Self {
         for at in height as usize + 1..self.headers.len() {
-            self.headers[at].prev_blockhash = self.headers[at - 1].block_hash();
-            self.headers[at].nonce += 1;
+            let mut header = self.headers[at];
+            header.prev_blockhash = self.headers[at - 1].block_hash();
+            header.time += 1;
+            self.headers[at] = mined(header);
+        }
+        self
+    }
+
+    /// The same up to a height, and after it blocks for which nobody has worked.
+    pub fn without_work_after(mut self, height: u32) -> Self {
+        for at in height as usize + 1..self.headers.len() {
+            let mut header = self.headers[at];
+            header.prev_blockhash = self.headers[at - 1].block_hash();
+            while header.target().is_met_by(header.block_hash()) {
+                header.nonce += 1;
+            }
+            self.headers[at] = header;
         }
         self
     }

@@ -11,7 +11,7 @@ use guildmint_wallet_electrum::{AllFailed, Observer, ServerError};
 use serde_json::{json, Value as Json};
 
 use crate::{
-    chain::{script, Chain},
+    chain::{script, Chain, LENGTH},
     server::{serve, settings, Reply},
 };
 
@@ -129,6 +129,42 @@ fn one_server_of_five_that_is_in_order_is_enough() {
             }
         ));
         assert!(matches!(news[2], News::Confirmed(_)));
+    }
+}
+
+/// SPEC WAL-4: or whoever runs the servers of t guardians could have deposits credited that nobody made.
+#[test]
+fn blocks_that_nobody_worked_for_are_refused() {
+    let forged = Chain::new().without_work_after(9);
+    let url = serve(move |method, parameters| forged.answer(method, parameters));
+    let mut observer = Observer::new(&[url], settings()).unwrap();
+    let AllFailed(failures) = observer.poll(Chain::new().block(5), &[]).unwrap_err();
+    assert!(
+        matches!(failures[..], [(_, ServerError::NoWork(10))]),
+        "{failures:?}"
+    );
+}
+
+/// SPEC WAL-5: or a block would be final as soon as a server says that there are others after it.
+#[test]
+fn a_tip_that_a_server_only_speaks_of_makes_no_block_final() {
+    let chain = Chain::new();
+    let served = chain.clone();
+    let url = serve(move |method, parameters| match method {
+        "blockchain.headers.subscribe" => Reply::Result(json!({ "height": 1_000 })),
+        _ => served.answer(method, parameters),
+    });
+    let mut observer = Observer::new(&[url], settings()).unwrap();
+    let last = LENGTH - 1 - settings().finality_blocks;
+    for agreed in [5, last, LENGTH - 1] {
+        let news = observer.poll(chain.block(agreed), &[]).unwrap();
+        let hashes = (agreed + 1..=last).map(|height| chain.block(height).hash);
+        let expected = News::Chain {
+            tip_height: LENGTH - 1,
+            first_height: agreed + 1,
+            hashes: hashes.collect(),
+        };
+        assert_eq!(news[0], expected);
     }
 }
 

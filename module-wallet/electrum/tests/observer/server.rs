@@ -82,6 +82,7 @@ fn answer(mut socket: &TcpStream, script: &Script) {
 
 pub fn settings() -> Settings {
     Settings {
+        network: bitcoin::Network::Regtest,
         finality_blocks: 2,
         connect_timeout: Duration::from_secs(2),
         request_timeout: Duration::from_millis(300),

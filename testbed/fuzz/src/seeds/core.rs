@@ -97,6 +97,7 @@ fn api(story: &Story) -> Vec<Vec<u8>> {
         pool: 3,
         not_ready: None,
         catching_up: None,
+        runs_twice: Vec::new(),
         versions: [(
             "mint".to_owned(),
             VersionReport {

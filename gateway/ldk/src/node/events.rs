@@ -1,0 +1,315 @@
+//! What LDK tells. ⚠ The handler writes rows and wakes others, and nothing else (SPEC GW-5): while it runs, LDK saves nothing and forwards nothing.
+//!
+//! An event whose rows could not be written is told again.
+
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use bitcoin::{secp256k1::PublicKey, ScriptBuf};
+use guildmint_gateway::node::MAX_FETCHED_INVOICE_BYTES;
+use guildmint_gateway::node::{ChannelChange, Event, FetchFailure, PaymentHash, RequestId};
+use guildmint_gateway_store::StoreLost;
+use lightning::{
+    blinded_path::message::OffersContext,
+    events::{
+        bump_transaction::BumpTransactionEvent, Event as Ldk, HTLCHandlingFailureType,
+        PaymentFailureReason, PaymentPurpose, ReplayEvent,
+    },
+    ln::{channelmanager::PaymentId, msgs::SocketAddress, types::ChannelId},
+    offers::invoice::Bolt12Invoice,
+    types::payment::{PaymentHash as LdkHash, PaymentPreimage},
+    util::ser::Writeable as _,
+};
+
+use super::Parts;
+use crate::{
+    convert,
+    rows::{FetchAnswer, HeldRow, HeldState, SentEnd},
+};
+
+/// Jobs that wait. One that does not fit is dropped: channels that want to be opened fail, and what closes them is asked for again by LDK.
+const MAX_JOBS: usize = 256;
+
+/// Work that LDK asks for and that takes longer than its handler may.
+pub(super) enum Job {
+    /// Fund a channel that we open.
+    Fund {
+        temporary: ChannelId,
+        peer: PublicKey,
+        amount_sat: u64,
+        script: ScriptBuf,
+        channel: u128,
+    },
+    /// Look at a channel that a peer opens.
+    Judge {
+        temporary: ChannelId,
+        peer: PublicKey,
+        amount_sat: u64,
+    },
+    /// Pay for a transaction of a closed channel.
+    Bump(Box<BumpTransactionEvent>),
+    /// Reach a node for an onion message.
+    Connect {
+        node: PublicKey,
+        addresses: Vec<SocketAddress>,
+    },
+    /// Give a payment back.
+    FailBack(PaymentHash),
+    /// Take what was paid on an offer of the operator's own.
+    TakeOwn(PaymentPreimage),
+}
+
+/// Where jobs are thrown.
+pub(crate) struct Jobs(SyncSender<Job>);
+
+impl Jobs {
+    pub(super) fn new() -> (Self, Receiver<Job>) {
+        let (jobs, waiting) = std::sync::mpsc::sync_channel(MAX_JOBS);
+        (Self(jobs), waiting)
+    }
+
+    pub(super) fn send(&self, job: Job) {
+        if self.0.try_send(job).is_err() {
+            tracing::error!("too much work waits for the Lightning node's wallet");
+        }
+    }
+}
+
+impl Parts {
+    pub(super) fn handle(&self, event: Ldk) -> Result<(), ReplayEvent> {
+        self.take(event).map_err(|error| {
+            tracing::error!(%error, "what LDK tells cannot be stored");
+            ReplayEvent()
+        })
+    }
+
+    fn take(&self, event: Ldk) -> Result<(), StoreLost> {
+        match event {
+            event @ (Ldk::PaymentClaimable { .. }
+            | Ldk::PaymentClaimed { .. }
+            | Ldk::HTLCHandlingFailed { .. }) => self.take_received(event),
+            event @ (Ldk::PaymentSent { .. }
+            | Ldk::PaymentFailed { .. }
+            | Ldk::InvoiceReceived { .. }) => self.take_sent(event),
+            Ldk::SpendableOutputs {
+                outputs,
+                channel_id,
+            } => {
+                // Static ones are at addresses of the wallet already.
+                let tracked = self
+                    .sweeper
+                    .track_spendable_outputs(outputs, channel_id, true, None);
+                tracked.map_err(|()| StoreLost("outputs to sweep are not stored".to_owned()))
+            }
+            Ldk::BumpTransaction(event) => {
+                self.jobs.send(Job::Bump(Box::new(event)));
+                Ok(())
+            }
+            Ldk::ConnectionNeeded { node_id, addresses } => {
+                let node = node_id;
+                self.jobs.send(Job::Connect { node, addresses });
+                Ok(())
+            }
+            event => self.take_channel(event),
+        }
+    }
+
+    fn take_received(&self, event: Ldk) -> Result<(), StoreLost> {
+        match event {
+            Ldk::PaymentClaimable {
+                payment_hash,
+                onion_fields,
+                amount_msat,
+                counterparty_skimmed_fee_msat,
+                purpose,
+                claim_deadline,
+                payment_id,
+                ..
+            } => {
+                let hash = convert::hash(payment_hash);
+                if let PaymentPurpose::Bolt12OfferPayment {
+                    payment_preimage: Some(preimage),
+                    ..
+                } = purpose
+                {
+                    self.jobs.send(Job::TakeOwn(preimage));
+                    return Ok(());
+                }
+                let has_even_tlv = onion_fields.is_some_and(|fields| {
+                    fields.custom_tlvs().iter().any(|(kind, _)| kind % 2 == 0)
+                });
+                let is_ours = matches!(
+                    purpose,
+                    PaymentPurpose::Bolt11InvoicePayment {
+                        payment_preimage: None,
+                        ..
+                    }
+                );
+                let (Some(claim_deadline_height), Some(PaymentId(set))) =
+                    (claim_deadline, payment_id)
+                else {
+                    self.refuse(hash, "it has no deadline");
+                    return Ok(());
+                };
+                if !is_ours || has_even_tlv || counterparty_skimmed_fee_msat > 0 {
+                    self.refuse(hash, "it is not for an invoice of a gateway");
+                    return Ok(());
+                }
+                let row = HeldRow {
+                    amount_msat,
+                    claim_deadline_height,
+                    set,
+                    state: HeldState::Held,
+                };
+                self.hold(hash, row)
+            }
+            Ldk::PaymentClaimed { payment_hash, .. } => self.claimed(convert::hash(payment_hash)),
+            Ldk::HTLCHandlingFailed {
+                failure_type: HTLCHandlingFailureType::Receive { payment_hash },
+                ..
+            } => self.given_back(convert::hash(payment_hash)),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_sent(&self, event: Ldk) -> Result<(), StoreLost> {
+        match event {
+            Ldk::PaymentSent {
+                payment_preimage,
+                payment_hash,
+                fee_paid_msat,
+                ..
+            } => {
+                let preimage = guildmint_gateway::node::Preimage(payment_preimage.0);
+                let fee_msat = fee_paid_msat.unwrap_or(0);
+                let end = SentEnd::Succeeded { preimage, fee_msat };
+                self.sent_ended(convert::hash(payment_hash), end)
+            }
+            Ldk::PaymentFailed {
+                payment_id,
+                payment_hash,
+                reason,
+            } => self.take_failure(payment_id, payment_hash, reason),
+            Ldk::InvoiceReceived {
+                payment_id,
+                invoice,
+                context,
+                ..
+            } => self.take_invoice(RequestId(payment_id.0), &invoice, context.as_ref()),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_failure(
+        &self,
+        id: PaymentId,
+        hash: Option<LdkHash>,
+        reason: Option<PaymentFailureReason>,
+    ) -> Result<(), StoreLost> {
+        match hash {
+            Some(hash) if self.rows.get::<crate::rows::SentRow>(&hash.0)?.is_some() => {
+                let end = SentEnd::Failed(convert::failure(reason));
+                self.sent_ended(convert::hash(hash), end)
+            }
+            // No invoice came, or one that was not paid was given up.
+            _ => {
+                let failed = FetchAnswer::Failed(convert::fetch_failure(reason));
+                self.fetch_answered(RequestId(id.0), failed)
+            }
+        }
+    }
+
+    fn take_invoice(
+        &self,
+        request: RequestId,
+        invoice: &Bolt12Invoice,
+        context: Option<&OffersContext>,
+    ) -> Result<(), StoreLost> {
+        let bytes = invoice.encode();
+        let answer = if bytes.len() > MAX_FETCHED_INVOICE_BYTES {
+            FetchAnswer::Failed(FetchFailure::Unusable)
+        } else {
+            FetchAnswer::Invoice {
+                hash: convert::hash(invoice.payment_hash()),
+                amount_msat: invoice.amount_msats(),
+                invoice: bytes,
+                context: context.map(|context| context.encode()).unwrap_or_default(),
+            }
+        };
+        self.fetch_answered(request, answer)
+    }
+
+    fn take_channel(&self, event: Ldk) -> Result<(), StoreLost> {
+        match event {
+            Ldk::FundingGenerationReady {
+                temporary_channel_id,
+                counterparty_node_id,
+                channel_value_satoshis,
+                output_script,
+                user_channel_id,
+            } => self.jobs.send(Job::Fund {
+                temporary: temporary_channel_id,
+                peer: counterparty_node_id,
+                amount_sat: channel_value_satoshis,
+                script: output_script,
+                channel: user_channel_id,
+            }),
+            Ldk::OpenChannelRequest {
+                temporary_channel_id,
+                counterparty_node_id,
+                funding_satoshis,
+                ..
+            } => self.jobs.send(Job::Judge {
+                temporary: temporary_channel_id,
+                peer: counterparty_node_id,
+                amount_sat: funding_satoshis,
+            }),
+            Ldk::ChannelPending {
+                channel_id,
+                user_channel_id,
+                counterparty_node_id,
+                ..
+            } => {
+                self.funded(user_channel_id)?;
+                self.openings
+                    .end(user_channel_id, Ok(convert::channel_id(channel_id)));
+                self.tell_channel(channel_id, &counterparty_node_id, ChannelChange::Pending)?;
+            }
+            Ldk::ChannelReady {
+                channel_id,
+                counterparty_node_id,
+                ..
+            } => self.tell_channel(channel_id, &counterparty_node_id, ChannelChange::Ready)?,
+            Ldk::ChannelClosed {
+                channel_id,
+                user_channel_id,
+                reason,
+                counterparty_node_id,
+                ..
+            } => {
+                self.not_funded(user_channel_id)?;
+                let change = convert::closed(&reason);
+                self.openings.end(user_channel_id, Err(reason.to_string()));
+                if let Some(peer) = counterparty_node_id {
+                    self.tell_channel(channel_id, &peer, change)?;
+                }
+            }
+            // What others' payments through us do, and what was asked of LDK and needs no answer.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn tell_channel(
+        &self,
+        channel: ChannelId,
+        peer: &PublicKey,
+        change: ChannelChange,
+    ) -> Result<(), StoreLost> {
+        tracing::info!(%channel, %peer, ?change, "a channel changed");
+        self.tell(Event::Channel {
+            channel: convert::channel_id(channel),
+            peer: convert::node_id(peer),
+            change,
+        })
+    }
+}

@@ -1,0 +1,84 @@
+use guildmint_gateway::node::{
+    Command, Event, FetchOrder, LightningNode as _, PaymentHash, Refusal, RequestId,
+};
+
+use crate::world::{assert_refused, preimage, wait_for, Running, World};
+
+fn fetch(request: RequestId, offer: &str) -> Command {
+    Command::Fetch(FetchOrder {
+        request,
+        offer: offer.to_owned(),
+        amount_msat: None,
+        note: Some("for coffee".to_owned()),
+        max_fee_msat: 10_000,
+        max_total_cltv_delta: 500,
+    })
+}
+
+#[test]
+fn an_offers_invoice_is_fetched_first_and_paid_when_it_is_wanted() {
+    let world = World::new();
+    let (mut one, two) = (world.start("one", None), world.start("two", None));
+    world.fund(&[&one, &two]);
+    world.open_as(&one, &two, true);
+    // An offer needs a node that the graph knows.
+    let offer = wait_for("an offer", || two.make_offer(3_000_000, "coffee").ok());
+
+    let request = RequestId([1; 32]);
+    one.command(fetch(request, &offer)).unwrap();
+    let fetched = |event: &Event| match event {
+        Event::Fetched {
+            request: of,
+            hash,
+            amount_msat,
+            invoice,
+        } if *of == request => Some((*hash, *amount_msat, invoice.len())),
+        _ => None,
+    };
+    let (hash, amount_msat, bytes) = one.wait_for_event("an invoice", fetched);
+    assert_eq!(amount_msat, 3_000_000);
+    assert!(bytes > 100);
+    // Nothing was paid yet, and a restart forgets nothing.
+    assert!(one.sent(hash).unwrap().is_none());
+    one.restart();
+    one.command(fetch(request, &offer)).unwrap();
+    assert_eq!(one.wait_for_event("the invoice again", fetched).0, hash);
+    let other: PaymentHash = preimage(9).hash();
+    let refused = one.command(Command::PayFetched {
+        request,
+        hash: other,
+    });
+    assert_refused(refused, |refusal| {
+        matches!(refusal, Refusal::OtherHash { .. })
+    });
+    one.wait_until_usable();
+    one.command(Command::PayFetched { request, hash }).unwrap();
+    assert!(matches!(
+        one.wait_for_end(hash),
+        Event::PaymentSucceeded { .. }
+    ));
+    let refused = one.command(Command::Abandon { request });
+    assert_refused(refused, |refusal| matches!(refusal, Refusal::HashUsed(_)));
+    forget(&one, &offer);
+}
+
+/// One that is not wanted is forgotten.
+fn forget(one: &Running, offer: &str) {
+    let unwanted = RequestId([2; 32]);
+    one.command(fetch(unwanted, offer)).unwrap();
+    let hash = one.wait_for_event("another invoice", |event| match event {
+        Event::Fetched { request, hash, .. } if *request == unwanted => Some(*hash),
+        _ => None,
+    });
+    one.command(Command::Abandon { request: unwanted }).unwrap();
+    let refused = one.command(Command::PayFetched {
+        request: unwanted,
+        hash,
+    });
+    assert_refused(refused, |refusal| *refusal == Refusal::NotFetched(unwanted));
+
+    let refused = one.command(fetch(RequestId([3; 32]), "lno1nonsense"));
+    assert_refused(refused, |refusal| {
+        matches!(refusal, Refusal::Malformed { .. })
+    });
+}

@@ -1,0 +1,26 @@
+use guildmint_core::ledger::Key;
+
+/// Whose rows they are, by the first byte of their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Space {
+    /// This crate's own.
+    Store = 0,
+    /// What the Lightning library keeps.
+    Library = 1,
+    /// What the node keeps beside the library.
+    Node = 2,
+    /// The gateway's state machines'.
+    Gateway = 3,
+}
+
+impl Space {
+    /// A key in this space.
+    #[must_use]
+    pub fn key(self, rest: &[u8]) -> Key {
+        let mut key = Vec::with_capacity(1 + rest.len());
+        key.push(self as u8);
+        key.extend_from_slice(rest);
+        Key(key)
+    }
+}
