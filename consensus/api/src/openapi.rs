@@ -25,7 +25,7 @@ pub(crate) fn document(questions: &[&str]) -> Json {
             if let Some(responses) = responses.and_then(Json::as_object_mut) {
                 add(responses, refusals.as_object());
             }
-            if let Some(operation) = path["get"].as_object_mut() {
+            if let Some(operation) = path.get_mut("get").and_then(Json::as_object_mut) {
                 let parameters = operation
                     .entry("parameters")
                     .or_insert_with(|| Json::Array(Vec::new()));
