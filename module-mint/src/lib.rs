@@ -6,6 +6,7 @@
 mod bytes;
 #[cfg(feature = "client")]
 pub mod client;
+mod conditions;
 mod config;
 #[cfg(feature = "dealer")]
 pub mod dealer;
@@ -17,6 +18,7 @@ mod server;
 mod types;
 
 pub use bytes::{Bytes, ParseBytesError};
+pub use conditions::MintConditions;
 pub use config::{ConfigError, MintConfig, MintSecret};
 pub use denomination::{Denomination, DenominationError};
 #[cfg(feature = "server")]
