@@ -155,6 +155,10 @@ impl Withdraw {
             (State::Submitted(txid), Happening::Rejected(settled, reject)) if settled == txid => {
                 State::Failed(reject)
             }
+            (State::Submitted(old), Happening::Remade(remade)) if old == remade.old => {
+                self.federation_fee = remade.fee;
+                State::Submitted(remade.txid)
+            }
             (State::Accepted(txid), Happening::Resume | Happening::Time) => {
                 let wait_seconds = 0;
                 desk.ask(

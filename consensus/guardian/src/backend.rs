@@ -14,8 +14,8 @@ use futures::{
 use guildmint_api::{Backend, Check, EventHub, Overview};
 use guildmint_core::{
     api::{
-        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
-        TransactionStatus,
+        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, Revise, RevisionReport,
+        RevisionsAnswer, StatusAnswer, TransactionAnswer, TransactionStatus,
     },
     module::Query,
     PeerId, Quorum, TxId,
@@ -174,6 +174,7 @@ impl Backend for Handle {
             not_ready: None,
             catching_up: None,
             versions: BTreeMap::new(),
+            revision: 0,
             halted: None,
         };
         StatusAnswer {
@@ -191,6 +192,21 @@ impl Backend for Handle {
         self.0.metrics.request("announcements");
         match self.ask(Request::Announcements).await? {
             Reply::Announcements(announcements) => Ok(announcements),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn revisions(&self, after: u32) -> Result<RevisionsAnswer, Problem> {
+        self.0.metrics.request("revisions");
+        match self.ask(Request::Revisions { after }).await? {
+            Reply::Revisions(revisions) => Ok(revisions),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn revise(&self, said: Revise) -> Result<RevisionReport, Problem> {
+        match self.ask(Request::Revise(said)).await? {
+            Reply::Revise(report) => Ok(report),
             _ => Err(mixed_up()),
         }
     }

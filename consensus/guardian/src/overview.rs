@@ -13,12 +13,13 @@ use guildmint_api::{
     BackupFacts, CoinFacts, DatabaseFacts, FederationFacts, GuardianFacts, Overview, PayoutFacts,
     WalletFacts,
 };
-use guildmint_core::{module::Query, PeerId};
+use guildmint_core::{api::Revise, module::Query, PeerId};
 use guildmint_engine::node::{Reply, Request};
 use guildmint_net_p2p::PeerStatus;
 use guildmint_store::SqliteStore;
 use guildmint_wallet::{ChainAnswer, CoinsAnswer, PegOutsAnswer};
 use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
 
 use crate::{
     backend::{Handle, PATIENCE},
@@ -117,25 +118,34 @@ impl Handle {
             Ok(Ok(Reply::Audit(audit))) => Some(audit),
             _ => None,
         };
+        let revisions = match timeout(PATIENCE, self.ask(Request::Revise(Revise::Show))).await {
+            Ok(Ok(Reply::Revise(report))) => Some(report),
+            _ => None,
+        };
+        let present = revisions.as_ref().map(|report| &report.present);
         Overview {
             ready,
             checks,
-            federation: facts.federation.clone(),
+            federation: FederationFacts {
+                name: name_in(present, "/name", &facts.federation.name),
+                ..facts.federation.clone()
+            },
             status: status.ok(),
             uptime_seconds: facts.uptime().as_secs(),
             last_epoch_seconds: inner
                 .metrics
                 .since_last_epoch()
                 .map(|since| since.as_secs()),
-            guardians: self.guardians(ready),
+            guardians: self.guardians(ready, present),
             audit,
             wallet: self.wallet().await,
             database: facts.database(inner.metrics.store_busy_for()),
             backup: facts.backup(),
+            revisions,
         }
     }
 
-    fn guardians(&self, ready: bool) -> Vec<GuardianFacts> {
+    fn guardians(&self, ready: bool, present: Option<&Json>) -> Vec<GuardianFacts> {
         let inner = &self.0;
         let peers = inner.network.peers();
         let guardian = |(guardian, (name, api)): (PeerId, &(String, String))| {
@@ -144,7 +154,7 @@ impl Handle {
             let (faults, last_fault) = inner.metrics.faults_of(guardian);
             GuardianFacts {
                 guardian,
-                name: name.clone(),
+                name: name_in(present, &format!("/guardians/{}", guardian.0), name),
                 api: api.clone(),
                 is_self,
                 connected: if is_self {
@@ -226,6 +236,12 @@ impl Handle {
             _ => None,
         }
     }
+}
+
+/// What something is called since the last revision; what it was called at the founding, if that is not known.
+fn name_in(present: Option<&Json>, place: &str, founding: &str) -> String {
+    let name = present.and_then(|present| present.pointer(place)?.as_str());
+    name.unwrap_or(founding).to_owned()
 }
 
 /// The word by which something is known in JSON.

@@ -47,6 +47,7 @@ targets! {
     notes_string
     payload
     points
+    revision
     setup_code
     transaction
     wallet_config

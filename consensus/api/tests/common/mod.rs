@@ -28,11 +28,12 @@ use guildmint_api::{
 };
 use guildmint_core::{
     api::{
-        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
-        TransactionStatus,
+        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, Revise, RevisionReport,
+        RevisionsAnswer, StatusAnswer, TransactionAnswer, TransactionStatus,
     },
     module::Query,
-    Epoch, FederationId, Item, ModuleId, PeerId, Transaction, TxId, Wire as _,
+    Conditions, Epoch, FederationId, IdentitySignature, Item, ModuleId, PeerId, Revision,
+    RevisionHash, SignedRevision, Transaction, TxId, Values, Wire as _,
 };
 use serde_json::{json, Value as Json};
 
@@ -122,6 +123,7 @@ impl Backend for Scripted {
             not_ready: None,
             catching_up: None,
             versions: BTreeMap::new(),
+            revision: 0,
             halted: None,
         }
     }
@@ -137,6 +139,40 @@ impl Backend for Scripted {
     async fn announcements(&self) -> Result<AnnouncementsAnswer, Problem> {
         Ok(AnnouncementsAnswer {
             announcements: Vec::new(),
+        })
+    }
+
+    async fn revisions(&self, after: u32) -> Result<RevisionsAnswer, Problem> {
+        let revision = Revision {
+            number: after + 1,
+            previous: RevisionHash([7; 32]),
+            values: Values {
+                name: "a name".into(),
+                guardians: vec!["a".into()],
+                conditions: [(ModuleId(0), Conditions(vec![1]))].into(),
+            },
+        };
+        let signatures = [(PeerId(0), IdentitySignature([2; 64]))].into();
+        Ok(RevisionsAnswer {
+            latest: after + 1,
+            revisions: vec![SignedRevision {
+                revision,
+                signatures,
+            }],
+        })
+    }
+
+    async fn revise(&self, said: Revise) -> Result<RevisionReport, Problem> {
+        if let Revise::Approve(name) = said {
+            return Err(Problem::new(422, "cannot_revise", name, false));
+        }
+        Ok(RevisionReport {
+            number: 3,
+            from: None,
+            signed_by: vec![],
+            needed: 3,
+            present: json!({ "said": said }),
+            proposals: vec![],
         })
     }
 
