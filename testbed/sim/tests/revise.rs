@@ -251,12 +251,12 @@ fn liars_agree_on_nothing_and_stop_nobody() {
 /// What an operator said is not forgotten, whenever the power fails, and is not said twice.
 #[test]
 fn crashes_neither_forget_nor_repeat_what_operators_said() {
-    for seed in 0..20 {
+    for seed in 0..10 {
         let faults = Faults::lossy(3).with_crashes(12, 2_000);
         let mut world = World::new(Setup::guardians(4).with(faults), seed);
         world.run(500);
         let mut proposed = false;
-        for turn in 0..40 {
+        for turn in 0..100 {
             world.run(1_500);
             let peer = PeerId(turn % 3);
             let said = match proposed {
