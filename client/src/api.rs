@@ -21,6 +21,11 @@ pub enum ApiRequest {
     Config,
     /// `GET /v1/announcements`.
     Announcements,
+    /// `GET /v1/revisions?after=…`.
+    Revisions {
+        /// The number of the last that is known.
+        after: u32,
+    },
     /// `GET /v1/status`.
     Status,
     /// `GET /v1/audit`.
@@ -47,6 +52,7 @@ impl ApiRequest {
             }
             Self::Config => "/v1/config".to_owned(),
             Self::Announcements => "/v1/announcements".to_owned(),
+            Self::Revisions { after } => format!("/v1/revisions?after={after}"),
             Self::Status => "/v1/status".to_owned(),
             Self::Audit => "/v1/audit".to_owned(),
             Self::Module {

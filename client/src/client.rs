@@ -4,6 +4,7 @@ mod commands;
 mod look;
 mod places;
 mod refused;
+mod revisions;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -23,7 +24,9 @@ use crate::{
     operation::{Desk, Happening, Operation, OperationId, Record, Wish},
     payment,
     reply::Reply,
-    rows::{Announced, DamagedRow, Joined, NextOperation, OperationRow, PaymentRow, Rows},
+    rows::{
+        Announced, DamagedRow, Joined, NextOperation, OperationRow, PaymentRow, RevisionRow, Rows,
+    },
     submission::{Requests, Standing, Submission},
 };
 
@@ -59,6 +62,8 @@ enum Owner {
     Question(u64),
     /// Nobody's in particular: where guardians are.
     Places,
+    /// The same: what has changed about the federation.
+    Revisions,
 }
 
 /// A wallet in one federation.
@@ -77,6 +82,8 @@ pub struct Client {
     requests: BTreeMap<RequestId, (Owner, PeerId)>,
     /// When guardians were last asked where they are.
     sought: Option<Millis>,
+    /// When guardians were last asked for revisions.
+    asked_for_revisions: Option<Millis>,
     happenings: VecDeque<(OperationId, Happening)>,
     outbox: Vec<Action>,
     held: VecDeque<(SaveId, Vec<Action>)>,
@@ -95,8 +102,12 @@ impl Client {
         let rows = Rows::load(rows)?;
         let mut membership = rows.get(&Joined(())).ok_or(LoadError::NotJoined)?;
         membership.announcements = rows.get(&Announced(())).unwrap_or_default();
+        let mut federation = Federation::open(membership, seed)?;
+        if let Some(signed) = rows.get(&RevisionRow(())) {
+            federation.revise(&signed.revision)?;
+        }
         Ok(Self {
-            federation: Federation::open(membership, seed)?,
+            federation,
             rows,
             rng: ChaCha20Rng::from_seed(random),
             now: Millis::default(),
@@ -108,6 +119,7 @@ impl Client {
             blind: BTreeMap::new(),
             requests: BTreeMap::new(),
             sought: None,
+            asked_for_revisions: None,
             happenings: VecDeque::new(),
             outbox: Vec::new(),
             held: VecDeque::new(),
@@ -210,6 +222,11 @@ impl Client {
                     self.found_places(answer);
                 }
             }
+            Owner::Revisions => {
+                if let Ok(answer) = result {
+                    self.found_revisions(peer, answer);
+                }
+            }
             Owner::Submission(txid) => {
                 let Some((_, submission)) = self.submissions.get_mut(&txid) else {
                     return;
@@ -250,7 +267,8 @@ impl Client {
         };
         let operation = *operation;
         let happening = match submission.standing() {
-            Standing::Open(_) => return,
+            Standing::Open(Some(reject)) => return self.refused_for_now(txid, &payment, reject),
+            Standing::Open(None) => return,
             Standing::Rejected(reject) => {
                 self.submissions.remove(&txid);
                 return self.refused(txid, &payment, reject);

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use bitcoin::Network;
 use guildmint_core::{
     api::ConfigAnswer, encoding::hex_bytes, AddressBook, Announcement, FederationId, GenesisConfig,
-    InviteCode, ModuleId, PeerId, Quorum, Wire,
+    InviteCode, Latest, ModuleId, PeerId, Quorum, Revision, Wire,
 };
 use guildmint_mint::{
     client::{MasterSeed, MintClient},
-    MintConfig,
+    MintConditions, MintConfig,
 };
-use guildmint_wallet::{client::WalletClient, WalletConfig};
+use guildmint_wallet::{client::WalletClient, WalletConditions, WalletConfig};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -121,9 +121,13 @@ pub(crate) struct Federation {
     pub(crate) quorum: Quorum,
     pub(crate) apis: BTreeMap<PeerId, String>,
     pub(crate) places: AddressBook,
+    pub(crate) genesis: GenesisConfig,
+    /// The revision of the config that it goes by.
+    pub(crate) latest: Latest,
     pub(crate) guardians: Vec<String>,
     pub(crate) mint: MintClient,
     pub(crate) wallet: WalletClient,
+    mint_module: ModuleId,
     pub(crate) wallet_module: ModuleId,
 }
 
@@ -153,12 +157,44 @@ impl Federation {
             places,
             mint: mint.map_err(|e| unusable(&e))?,
             wallet: wallet.map_err(|e| unusable(&e))?,
+            mint_module,
             wallet_module,
             network: genesis.network,
             apis: membership.addresses(),
-            guardians: genesis.guardians.into_iter().map(|one| one.name).collect(),
-            name: genesis.name,
+            guardians: genesis
+                .guardians
+                .iter()
+                .map(|one| one.name.clone())
+                .collect(),
+            name: genesis.name.clone(),
+            latest: Latest::founding(&genesis),
+            genesis,
         })
+    }
+
+    /// Goes by a revision of the config that is verified. All or nothing of it.
+    pub(crate) fn revise(&mut self, revision: &Revision) -> Result<(), ClientError> {
+        let unusable = |problem: String| {
+            let number = revision.number;
+            ClientError::Federation(format!(
+                "its revision {number} needs newer software: {problem}"
+            ))
+        };
+        let values = &revision.values;
+        let of = |module: ModuleId| {
+            let conditions = values.conditions.get(&module);
+            conditions.ok_or_else(|| unusable(format!("{module} has no conditions")))
+        };
+        let mint = MintConditions::decode(&of(self.mint_module)?.0);
+        let mint = mint.map_err(|error| unusable(error.to_string()))?;
+        let wallet = WalletConditions::decode(&of(self.wallet_module)?.0);
+        let wallet = wallet.map_err(|error| unusable(error.to_string()))?;
+        self.mint.revise(mint);
+        self.wallet.revise(wallet);
+        self.name.clone_from(&values.name);
+        self.guardians.clone_from(&values.guardians);
+        self.latest = Latest::of(revision);
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ mod federation;
 mod inquiry;
 mod operation;
 mod payment;
+mod remake;
 mod reply;
 mod rows;
 mod submission;

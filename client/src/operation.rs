@@ -129,6 +129,8 @@ pub(crate) enum Happening {
     Accepted(TxId),
     /// Its transaction can never happen: the wallet's notes are free again.
     Rejected(TxId, Reject),
+    /// Its transaction was made anew, because fees were revised.
+    Remade(Remade),
     /// Its question has been answered.
     Found(Finding),
     /// News about its address.
@@ -137,6 +139,19 @@ pub(crate) enum Happening {
     Reclaim,
     /// The user does not want it any more.
     Cancel,
+}
+
+/// A transaction in the place of another, which can no longer happen once this one does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Remade {
+    /// The one before.
+    pub old: TxId,
+    /// The new one.
+    pub txid: TxId,
+    /// What arrives in the wallet by it.
+    pub credited: Amount,
+    /// What the federation keeps.
+    pub fee: Amount,
 }
 
 /// How far an operation is.

@@ -15,7 +15,7 @@ use crate::{
     error::ClientError,
     federation::Federation,
     operation::OperationId,
-    rows::{Coin, CoinRow, NextNote, PaymentRow, Rows},
+    rows::{Coin, CoinRow, MakingRow, NextNote, PaymentRow, Rows},
 };
 
 /// A transaction that is not settled. Stored until it is: after any crash the same bytes are submitted again.
@@ -34,22 +34,52 @@ pub(crate) struct Payment {
     pub coins: Vec<NoteRequest>,
 }
 
-/// An input that is no note of the wallet: what it is, and how to sign for it.
-pub(crate) struct Input<'a> {
+/// An input that is no note of the wallet: what it is, and whose key signs for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Input {
     pub item: Item,
-    pub sign: Box<dyn Fn(TxId) -> Result<Signature, ClientError> + 'a>,
+    pub key: InputKey,
+}
+
+/// A key that signs for an input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum InputKey {
+    /// That of a note which somebody gave.
+    Note(SpendableNote),
+    /// That of the deposit address with this index.
+    Deposit(u64),
+}
+
+impl Input {
+    fn sign(&self, federation: &Federation, txid: TxId) -> Result<Signature, ClientError> {
+        match &self.key {
+            InputKey::Note(note) => Ok(note.sign(txid)),
+            InputKey::Deposit(index) => {
+                let signature = federation.wallet.sign(*index, txid);
+                signature.map_err(|error| ClientError::Federation(error.to_string()))
+            }
+        }
+    }
+}
+
+/// What it takes to make a payment anew, if fees change before it is settled (SPEC GEN-6).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Making {
+    /// The revision by whose fees it was made.
+    pub revision: u32,
+    /// Its inputs that are no notes of the wallet.
+    pub inputs: Vec<Input>,
 }
 
 /// The parts of a transaction. Whoever drafts it sees to it that it balances.
 #[derive(Default)]
-pub(crate) struct Draft<'a> {
+pub(crate) struct Draft {
     /// Inputs from elsewhere.
-    pub inputs: Vec<Input<'a>>,
+    pub inputs: Vec<Input>,
+    /// Notes of the wallet that must be spent, be another payment to spend them or not.
+    pub coins: Vec<NoteRequest>,
     /// Values of notes to spend from the wallet.
     pub spend: Vec<Denomination>,
-    /// Notes of the wallet to spend although another payment of ours, which is not settled, spends them: one of the two can be
-    /// accepted.
-    pub again: Vec<NoteRequest>,
     /// Outputs to others.
     pub outputs: Vec<Item>,
     /// Values of notes to ask for.
@@ -94,18 +124,18 @@ pub(crate) fn prepare(
     rows: &mut Rows,
     federation: &Federation,
     operation: OperationId,
-    draft: Draft<'_>,
+    draft: Draft,
 ) -> Result<TxId, ClientError> {
     let mint = &federation.mint;
     let mut issue = draft.issue;
     // Sorted: the order must not tell which notes are change.
     issue.sort_unstable();
-    let mut spent = pick(rows, &draft.spend)?;
-    for request in draft.again {
-        let coin = rows.get(&CoinRow(request));
-        let coin = coin.ok_or(ClientError::Exhausted("notes"))?;
-        spent.push((request, coin.note));
+    let mut spent = Vec::with_capacity(draft.coins.len());
+    for coin in draft.coins {
+        let held = rows.get(&CoinRow(coin));
+        spent.push((coin, held.ok_or(ClientError::Exhausted("notes"))?.note));
     }
+    spent.extend(pick(rows, &draft.spend)?);
     let items = draft.inputs.len() + spent.len() + draft.outputs.len() + issue.len();
     let first_note = u16::try_from(draft.outputs.len());
     let first_note = first_note.map_err(|_| ClientError::TooManyNotes(items))?;
@@ -125,7 +155,8 @@ pub(crate) fn prepare(
     transaction.outputs.extend(mint.outputs(&notes));
     let txid = transaction.id(federation.id);
     for input in &draft.inputs {
-        transaction.signatures.push(Some((input.sign)(txid)?));
+        let signature = input.sign(federation, txid)?;
+        transaction.signatures.push(Some(signature));
     }
     let ours = spent
         .iter()
@@ -149,6 +180,11 @@ pub(crate) fn prepare(
         coins: spent.into_iter().map(|(request, _)| request).collect(),
     };
     rows.put(&PaymentRow(txid), &payment);
+    let making = Making {
+        revision: federation.latest.number,
+        inputs: draft.inputs,
+    };
+    rows.put(&MakingRow(txid), &making);
     Ok(txid)
 }
 
@@ -234,7 +270,7 @@ pub(crate) fn settle(rows: &mut Rows, txid: TxId, payment: &Payment, notes: Vec<
         let spent_by = None;
         rows.put(&CoinRow(*request), &Coin { note, spent_by });
     }
-    rows.remove(&PaymentRow(txid));
+    forget(rows, txid);
 }
 
 /// Ends a payment that can never be accepted: what it would have spent is free again, unless another payment is about to spend it.
@@ -242,7 +278,13 @@ pub(crate) fn release(rows: &mut Rows, txid: TxId, payment: &Payment) {
     for request in &payment.coins {
         mark(rows, *request, Some(txid), None);
     }
+    forget(rows, txid);
+}
+
+/// Takes a payment out of the wallet's memory.
+pub(crate) fn forget(rows: &mut Rows, txid: TxId) {
     rows.remove(&PaymentRow(txid));
+    rows.remove(&MakingRow(txid));
 }
 
 /// Lets a payment that is not settled have its notes back from another one.

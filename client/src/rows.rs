@@ -3,7 +3,7 @@
 use guildmint_core::{
     encoding::{hex_bytes, read, read_ordered, write},
     ledger::{Base, Changes, Key, Memory, Row, Scope, Space},
-    Announcement, TxId,
+    Announcement, SignedRevision, TxId,
 };
 use guildmint_mint::client::{NoteRequest, SpendableNote};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use crate::{
     event::Millis,
     federation::Membership,
     operation::{List, OperationId, Record},
-    payment::Payment,
+    payment::{Making, Payment},
 };
 
 const SCOPE: Scope = Scope::engine(Space::Local);
@@ -62,6 +62,16 @@ pub(crate) struct Sought(pub ());
 #[derive(Debug, Serialize, Deserialize, Row)]
 #[row(table = 11, value = Vec<Announcement>, resident)]
 pub(crate) struct Announced(pub ());
+
+/// The newest revision of the federation's config that is known; verified.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 12, value = SignedRevision, resident)]
+pub(crate) struct RevisionRow(pub ());
+
+/// What it takes to make a transaction that is not settled anew.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 13, value = Making, resident)]
+pub(crate) struct MakingRow(pub TxId);
 
 /// A part of a list that is being searched.
 #[derive(Debug, Serialize, Deserialize, Row)]
@@ -115,6 +125,8 @@ impl Rows {
                 || reads::<NextAddress>(key, value)
                 || reads::<Sought>(key, value)
                 || reads::<Announced>(key, value)
+                || reads::<RevisionRow>(key, value)
+                || reads::<MakingRow>(key, value)
                 || reads::<SliceRow>(key, value)
                 || reads::<Unrestored>(key, value);
             if !readable {

@@ -21,7 +21,7 @@ pub struct LnFees {
     pub announcement: Amount,
 }
 
-/// All of the config that is no key.
+/// All of the config that is no key: what guardians may agree to change later (SPEC GEN-6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Wire)]
 #[wire(version = 1, max_bytes = 256)]
 #[serde(deny_unknown_fields)]

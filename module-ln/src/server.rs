@@ -10,8 +10,8 @@ use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::{
     ledger::{Key, Row, Scope, View},
     module::{
-        At, Audit, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule,
-        Spent, VerifiedKey,
+        revised, At, Audit, BuildError, Charge, Fault, Federation, Later, Query, Reject,
+        ServerModule, Spent, VerifiedKey,
     },
     Amount, OutPoint, PeerId,
 };
@@ -20,7 +20,7 @@ use serde_json::Value as Json;
 
 use crate::{
     config::share_index, ContractId, IncomingContract, LnConfig, LnFees, LnInput, LnOutcome,
-    LnOutput, LnSecret, Never, Offer, OfferRef, Preimage, Terms, Vouching, Witness, KIND,
+    LnOutput, LnSecret, LnTerms, Never, Offer, OfferRef, Preimage, Terms, Vouching, Witness, KIND,
 };
 
 use rows::{Account, Clock, Closed, OwnVouching, Stored, Totals, Used, Vouched};
@@ -29,6 +29,7 @@ use rows::{Account, Clock, Closed, OwnVouching, Stored, Totals, Used, Vouched};
 pub struct Ln {
     federation: Federation,
     key: PublicKey,
+    /// Those of the founding.
     fees: LnFees,
     share: SecretKeyShare,
 }
@@ -44,6 +45,11 @@ impl std::fmt::Debug for Ln {
 }
 
 impl Ln {
+    /// What the federation charges now (SPEC GEN-6).
+    fn present(&self, agreed: &View<'_, '_>) -> LnFees {
+        revised(agreed).map_or(self.fees, |LnTerms { fees }| fees)
+    }
+
     fn check_incoming(&self, contract: &IncomingContract) -> Result<(), Reject> {
         contracts::has_amount(contract.amount)?;
         match &contract.offer {
@@ -122,12 +128,17 @@ impl ServerModule for Ln {
     type Vote = Vouching;
     type News = Vouching;
     type Job = Never;
+    type Conditions = LnTerms;
 
     fn new(federation: Federation, config: LnConfig, secret: LnSecret) -> Result<Self, BuildError> {
         build(federation, config, secret).map_err(|problem| BuildError::Contradiction {
             kind: KIND,
             problem,
         })
+    }
+
+    fn conditions(&self) -> Option<LnTerms> {
+        Some(LnTerms { fees: self.fees })
     }
 
     fn check_input(&self, input: &LnInput) -> Result<Option<XOnlyPublicKey>, Reject> {
@@ -220,7 +231,7 @@ impl ServerModule for Ln {
     fn spend(&self, view: &mut View<'_, '_>, input: &LnInput, at: At) -> Result<Spent, Reject> {
         Ok(Spent {
             amount: contracts::close(view, input, at)?,
-            fee: self.fees.spend,
+            fee: self.present(view).spend,
             key: Some(input.key),
         })
     }
@@ -232,23 +243,24 @@ impl ServerModule for Ln {
         out_point: OutPoint,
         at: At,
     ) -> Result<Charge, Reject> {
+        let fees = self.present(view);
         let (amount, fee) = match output {
             LnOutput::Offer(signed) => {
                 offers::store(view, self.federation.id, signed, at.height)?;
-                (Amount::ZERO, self.fees.offer)
+                (Amount::ZERO, fees.offer)
             }
             LnOutput::Incoming(contract) => {
                 self.fund(view, contract, out_point, at)?;
-                (contract.amount, self.fees.contract)
+                (contract.amount, fees.contract)
             }
             LnOutput::Outgoing(contract) => {
                 let terms = Terms::Outgoing(*contract);
                 contracts::open(view, out_point, contract.amount, terms, at)?;
-                (contract.amount, self.fees.contract)
+                (contract.amount, fees.contract)
             }
             LnOutput::Announcement(signed) => {
                 gateways::list(view, signed, at.height)?;
-                (Amount::ZERO, self.fees.announcement)
+                (Amount::ZERO, fees.announcement)
             }
         };
         Ok(Charge { amount, fee })

@@ -14,7 +14,7 @@ use guildmint_core::{FederationId, Item, ModuleId, Quorum, Transaction, TxId};
 use guildmint_tbs::PreparedKeySet;
 use secp256k1::schnorr::Signature;
 
-use crate::{ConfigError, Denomination, MintConfig, MintOutput, Nonce};
+use crate::{ConfigError, Denomination, MintConditions, MintConfig, MintOutput, Nonce};
 
 pub use derive::{MasterSeed, NoteRequest};
 pub use issue::{FinalizeError, Finalized};
@@ -83,6 +83,13 @@ impl MintClient {
     #[must_use]
     pub fn module(&self) -> ModuleId {
         self.module
+    }
+
+    /// Goes by other conditions, which guardians have agreed on.
+    pub fn revise(&mut self, conditions: MintConditions) {
+        self.config.input_fee = conditions.input_fee;
+        self.config.output_fee = conditions.output_fee;
+        self.tariff = Tariff::from(&self.config);
     }
 
     /// The mint's keys and fees.

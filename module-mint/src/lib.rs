@@ -5,6 +5,7 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+mod conditions;
 mod config;
 #[cfg(feature = "dealer")]
 pub mod dealer;
@@ -15,6 +16,7 @@ mod founding;
 mod server;
 mod types;
 
+pub use conditions::MintConditions;
 pub use config::{ConfigError, MintConfig, MintSecret};
 pub use denomination::{Denomination, DenominationError};
 #[cfg(feature = "server")]

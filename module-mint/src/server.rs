@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use guildmint_core::{
     ledger::{Key, Scope, View},
     module::{
-        At, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule,
+        revised, At, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule,
         Spent as Redeemed, VerifiedKey,
     },
     slices::append,
@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::{
-    config::share_index, spent_prefix, Bytes, Denomination, DenominationTotals, MintConfig,
-    MintInput, MintOutcome, MintOutput, MintSecret, Nonce, KIND,
+    config::share_index, spent_prefix, Bytes, Denomination, DenominationTotals, MintConditions,
+    MintConfig, MintInput, MintOutcome, MintOutput, MintSecret, Nonce, KIND,
 };
 use rows::{Counts, Issued, IssuedAt, IssuedEnd, IssuedLeaf, Spent, SpentEnd, SpentLeaf, Totals};
 
@@ -52,6 +52,11 @@ impl Mint {
             let message = format!("the mint has no notes of {denomination}");
             Reject::permanent("unknown_denomination", message)
         })
+    }
+
+    /// What counts now of all that may change (SPEC GEN-6).
+    fn present(&self, agreed: &View<'_, '_>) -> MintConditions {
+        revised(agreed).unwrap_or_else(|| MintConditions::from(&self.config))
     }
 
     /// A note whose points are decoded strictly (SPEC MIN-3); `None` if they cannot be.
@@ -109,6 +114,7 @@ impl ServerModule for Mint {
     type Vote = Never;
     type News = Never;
     type Job = Never;
+    type Conditions = MintConditions;
 
     fn new(
         federation: Federation,
@@ -122,6 +128,14 @@ impl ServerModule for Mint {
             }
         })?;
         Ok(Self { config, keys })
+    }
+
+    fn conditions(&self) -> Option<MintConditions> {
+        Some(MintConditions::from(&self.config))
+    }
+
+    fn check_conditions(&self, conditions: &MintConditions) -> Result<(), String> {
+        self.config.allows(conditions)
     }
 
     fn check_input(&self, input: &MintInput) -> Result<Option<XOnlyPublicKey>, Reject> {
@@ -195,7 +209,7 @@ impl ServerModule for Mint {
         append(view, &SpentEnd(()), SpentLeaf, spent_prefix(&input.nonce));
         Ok(Redeemed {
             amount: input.amount(),
-            fee: self.config.input_fee,
+            fee: self.present(view).input_fee,
             key: Some(key),
         })
     }
@@ -223,7 +237,7 @@ impl ServerModule for Mint {
         view.put(&IssuedAt(place), output);
         Ok(Charge {
             amount: output.amount(),
-            fee: self.config.output_fee,
+            fee: self.present(view).output_fee,
         })
     }
 

@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod conditions;
 mod config;
 #[cfg(feature = "dealer")]
 pub mod dealer;
@@ -22,6 +23,7 @@ mod founding;
 #[cfg(feature = "server")]
 pub mod server;
 
+pub use conditions::WalletConditions;
 pub use config::{
     Block, FeeRateBounds, RecoveryBranch, WalletConfig, WalletConfigError, WalletSecret,
 };

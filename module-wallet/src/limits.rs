@@ -48,6 +48,9 @@ pub const MAX_CONFIG_BYTES: usize = 64 * 1024;
 /// URLs of Electrum servers in the config. A config with more is refused.
 pub const MAX_ELECTRUM_URLS: usize = 16;
 
+/// Bytes of such a URL in a revision. One with a longer is not agreed.
+pub const MAX_URL_BYTES: usize = 256;
+
 /// Keys of a recovery branch. A config with more is refused.
 pub const MAX_RECOVERY_KEYS: usize = 20;
 

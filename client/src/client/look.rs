@@ -57,6 +57,8 @@ pub struct FederationView {
     pub federation: FederationId,
     /// Its name for people. Hostile text.
     pub name: String,
+    /// The number of the last revision of its config that is known; 0 if none.
+    pub revision: u32,
     /// The bitcoin network.
     pub network: String,
     /// Guardians that are needed to decide.
@@ -179,6 +181,7 @@ impl Client {
         FederationView {
             federation: self.federation.id,
             name: self.federation.name.clone(),
+            revision: self.federation.latest.number,
             network: self.federation.network.to_string(),
             threshold: self.federation.quorum.threshold(),
             guardians: self

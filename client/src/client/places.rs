@@ -41,6 +41,7 @@ impl Client {
         let peers = self.federation.quorum.peers();
         let requests = peers.map(|peer| (peer, ApiRequest::Announcements));
         self.send(Owner::Places, requests.collect());
+        self.ask_for_revisions();
     }
 
     /// A guardian has told where all are.

@@ -45,7 +45,7 @@ impl Client {
         }
     }
 
-    fn free(&mut self, txid: TxId, payment: &Payment, reject: Reject) {
+    pub(super) fn free(&mut self, txid: TxId, payment: &Payment, reject: Reject) {
         payment::release(&mut self.rows, txid, payment);
         let happening = Happening::Rejected(txid, reject);
         self.happenings.push_back((payment.operation, happening));

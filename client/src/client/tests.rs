@@ -9,6 +9,7 @@ mod fake;
 mod places;
 mod refused;
 mod restore;
+mod revisions;
 mod withdraw;
 mod world;
 

@@ -14,7 +14,7 @@ use crate::{
     ask::{Finding, Rule},
     error::ClientError,
     event::{Burial, ChainNews, Sighting},
-    payment::{held, Draft, Input},
+    payment::{held, Draft, Input, InputKey},
     rows::NextAddress,
 };
 
@@ -124,6 +124,10 @@ impl Deposit {
             Happening::Accepted(txid) => self.settle(txid, ClaimState::Claimed),
             Happening::Rejected(txid, reject) => {
                 self.settle(txid, |_| ClaimState::Refused(reject.clone()));
+            }
+            Happening::Remade(remade) => {
+                let (txid, credited) = (remade.txid, remade.credited);
+                self.settle(remade.old, |_| ClaimState::Claiming(txid, credited));
             }
             Happening::Found(Finding::Fact(hash)) => self.agreed(&hash, desk),
             Happening::Found(_) | Happening::Reclaim | Happening::Cancel => {}
@@ -336,13 +340,9 @@ fn claim(
         .change(net, &held(desk.rows))
         .map_err(ClientError::from)?;
     let credited = Amount::sum(issue.iter().map(|value| value.amount())).unwrap_or(net);
-    let sign = move |txid| {
-        let signature = wallet.sign(index, txid);
-        signature.map_err(|error| ClientError::Federation(error.to_string()))
-    };
     let input = Input {
         item: Item::new(desk.federation.wallet_module, &proof),
-        sign: Box::new(sign),
+        key: InputKey::Deposit(index),
     };
     let txid = desk.pay(Draft {
         inputs: vec![input],

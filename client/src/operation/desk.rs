@@ -45,7 +45,7 @@ pub(crate) struct Desk<'a> {
 
 impl Desk<'_> {
     /// Stores a transaction and has it submitted.
-    pub(crate) fn pay(&mut self, draft: Draft<'_>) -> Result<TxId, ClientError> {
+    pub(crate) fn pay(&mut self, draft: Draft) -> Result<TxId, ClientError> {
         let txid = payment::prepare(self.rows, self.federation, self.id, draft)?;
         self.wishes.push(Wish::Submit(txid));
         Ok(txid)

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{problem, Description, Desk, Happening, Phase};
 use crate::{
     error::ClientError,
-    payment::{held, Draft, Input},
+    payment::{held, Draft, Input, InputKey},
 };
 
 /// The state.
@@ -55,6 +55,11 @@ impl Receive {
             }
             (State::Reissuing(txid), Happening::Rejected(settled, reject)) if settled == txid => {
                 State::Failed(reject)
+            }
+            (State::Reissuing(old), Happening::Remade(remade)) if old == remade.old => {
+                self.amount = remade.credited;
+                self.fee = remade.fee;
+                State::Reissuing(remade.txid)
             }
             (state, _) => state,
         };
@@ -110,12 +115,9 @@ pub(super) fn exchange(
     let net = net.ok_or(ClientError::TooLittle(worth))?;
     let issue = tariff.change(net, &held(desk.rows))?;
     let amount = Amount::sum(issue.iter().map(|value| value.amount())).unwrap_or(net);
-    let input = |note: &SpendableNote| {
-        let (item, note) = (federation.mint.input(note), note.clone());
-        Input {
-            item,
-            sign: Box::new(move |txid| Ok(note.sign(txid))),
-        }
+    let input = |note: &SpendableNote| Input {
+        item: federation.mint.input(note),
+        key: InputKey::Note(note.clone()),
     };
     let txid = desk.pay(Draft {
         inputs: notes.iter().map(input).collect(),

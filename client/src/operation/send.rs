@@ -118,6 +118,10 @@ impl Send {
             (State::Exchanging(txid), Happening::Rejected(settled, reject)) if settled == txid => {
                 State::Failed(reject)
             }
+            (State::Exchanging(old), Happening::Remade(remade)) if old == remade.old => {
+                self.fee = remade.fee;
+                State::Exchanging(remade.txid)
+            }
             (State::Sent(text), Happening::Resume | Happening::Time) => {
                 if desk.now >= self.reclaim_at {
                     begin_reclaim(&text, desk)
@@ -143,10 +147,15 @@ impl Send {
             .mint
             .tariff()
             .exact(&held(desk.rows), self.amount);
-        let values = exact.ok_or(ClientError::Exhausted("notes"));
-        values
-            .and_then(|values| self.hand_out(&values, desk))
-            .unwrap_or_else(|error| State::Failed(Reject::permanent(&error.code(), error)))
+        let next = match exact {
+            Some(values) => self.hand_out(&values, desk),
+            // Fees were revised meanwhile, and it was made anew with other notes.
+            None => exchange(self.amount, desk).map(|(txid, fee)| {
+                self.fee = self.fee.checked_add(fee).unwrap_or(Amount::MAX);
+                State::Exchanging(txid)
+            }),
+        };
+        next.unwrap_or_else(|error| State::Failed(Reject::permanent(&error.code(), error)))
     }
 
     pub(super) fn describe(&self) -> Description {

@@ -170,6 +170,10 @@ impl Withdraw {
             (State::Submitted(txid), Happening::Rejected(settled, reject)) if settled == txid => {
                 State::Failed(reject)
             }
+            (State::Submitted(old), Happening::Remade(remade)) if old == remade.old => {
+                self.federation_fee = remade.fee;
+                State::Submitted(remade.txid)
+            }
             (State::Submitted(txid), Happening::Cancel) => cancel(txid, desk),
             (state @ State::Cancelling { .. }, happening) => cancelling(state, &happening, desk),
             (
@@ -248,7 +252,7 @@ fn refund(txid: TxId, desk: &mut Desk<'_>) -> Option<TxId> {
     let net = tariff.net(&values).filter(|net| *net > Amount::ZERO)?;
     let issue = tariff.change(net, &held(desk.rows)).ok()?;
     let draft = Draft {
-        again: payment.coins,
+        coins: payment.coins,
         issue,
         ..Draft::default()
     };
@@ -260,6 +264,14 @@ fn cancelling(state: State, happening: &Happening, desk: &mut Desk<'_>) -> State
         return state;
     };
     match happening {
+        Happening::Remade(remade) if remade.old == refund => State::Cancelling {
+            txid,
+            refund: remade.txid,
+        },
+        Happening::Remade(remade) if remade.old == txid => State::Cancelling {
+            txid: remade.txid,
+            refund,
+        },
         Happening::Accepted(settled) if *settled == refund => State::Cancelled,
         Happening::Accepted(settled) if *settled == txid => {
             desk.wake_after_ms(FOLLOW_MS);

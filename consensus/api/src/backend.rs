@@ -3,7 +3,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use guildmint_core::{
     api::{
-        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
+        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, Revise, RevisionReport,
+        RevisionsAnswer, StatusAnswer, TransactionAnswer,
     },
     module::Query,
     TxId,
@@ -47,6 +48,18 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// # Errors
     /// If the guardian cannot say it now.
     async fn announcements(&self) -> Result<AnnouncementsAnswer, Problem>;
+
+    /// The next revisions after a number (SPEC GEN-6).
+    ///
+    /// # Errors
+    /// If the guardian cannot say it now.
+    async fn revisions(&self, after: u32) -> Result<RevisionsAnswer, Problem>;
+
+    /// What the operator asks or says about revisions.
+    ///
+    /// # Errors
+    /// If nobody could agree to that, or the guardian cannot say it now.
+    async fn revise(&self, said: Revise) -> Result<RevisionReport, Problem>;
 
     /// A read-only question to the module of this kind.
     ///

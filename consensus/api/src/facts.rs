@@ -2,7 +2,7 @@
 //! everybody's page.
 
 use guildmint_core::{
-    api::{AuditAnswer, StatusAnswer},
+    api::{AuditAnswer, RevisionReport, StatusAnswer},
     FederationId, PeerId,
 };
 use serde::Serialize;
@@ -18,6 +18,8 @@ pub struct Overview {
     pub checks: Vec<Check>,
     /// The federation.
     pub federation: FederationFacts,
+    /// What has been changed about it, and is proposed to be; null if the loop does not answer.
+    pub revisions: Option<RevisionReport>,
     /// What this guardian says of itself; null if its loop does not answer.
     pub status: Option<StatusAnswer>,
     /// Seconds since it was started.
@@ -36,10 +38,10 @@ pub struct Overview {
     pub backup: Option<BackupFacts>,
 }
 
-/// What never changes about a federation.
+/// What hardly ever changes about a federation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FederationFacts {
-    /// What its founders called it.
+    /// What it calls itself.
     pub name: String,
     /// Its id.
     pub id: FederationId,

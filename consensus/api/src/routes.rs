@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use guildmint_core::{
-    api::{Problem, TransactionStatus},
+    api::{Problem, Revise, TransactionStatus},
     limits::{MAX_TRANSACTION_BYTES, MAX_WAIT_SECONDS},
     module::Query,
     Transaction, TxId, Wire as _,
@@ -32,6 +32,9 @@ use crate::{
 };
 
 const TRANSACTIONS: &str = "/v1/transactions";
+
+/// Where the operator sees and says what is to change.
+const REVISIONS: &str = "/revisions";
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -105,6 +108,10 @@ pub(crate) fn public<B: Backend>(backend: B) -> (Server<B>, Routes) {
         let answer = request.state().announcements().await;
         Ok(answer.map_or_else(refusal, |places| json(StatusCode::Ok, &places)))
     });
+    table.get("/v1/revisions", |request| async {
+        let answer = revisions::<B>(request).await;
+        Ok(answer.unwrap_or_else(refusal))
+    });
     table.get("/v1/events", |request| async {
         let answer = events::<B>(request).await;
         Ok(answer.unwrap_or_else(refusal))
@@ -129,6 +136,14 @@ pub(crate) fn admin<B: Backend>(backend: B, access: Access) -> Server<B> {
     });
     server.at("/status").get(|request: Request<B>| async move {
         Ok(json(StatusCode::Ok, &*request.state().overview().await))
+    });
+    server.at(REVISIONS).get(|request: Request<B>| async move {
+        let report = request.state().revise(Revise::Show).await;
+        Ok(report.map_or_else(refusal, |report| json(StatusCode::Ok, &report)))
+    });
+    server.at(REVISIONS).post(|request| async {
+        let answer = revise::<B>(request).await;
+        Ok(answer.unwrap_or_else(refusal))
     });
     server.at("/metrics").get(|request: Request<B>| async move {
         let mut response = Response::from(request.state().metrics().await);
@@ -186,6 +201,24 @@ async fn transaction<B: Backend>(request: Request<B>) -> Result<Response, Proble
     Ok(json(StatusCode::Ok, &answer))
 }
 
+async fn revisions<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
+    let after = match parameters(request.url())?.get("after") {
+        None => 0,
+        Some(number) => number
+            .parse()
+            .map_err(|_| problem::malformed("after is the number of a revision"))?,
+    };
+    let answer = request.state().revisions(after).await?;
+    Ok(json(StatusCode::Ok, &answer))
+}
+
+async fn revise<B: Backend>(mut request: Request<B>) -> Result<Response, Problem> {
+    let body = body(&mut request, MAX_BODY_BYTES).await?;
+    let said: Revise = serde_json::from_slice(&body).map_err(problem::malformed)?;
+    let report = request.state().revise(said).await?;
+    Ok(json(StatusCode::Ok, &report))
+}
+
 async fn query<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
     let kind = request
         .param("module")
@@ -229,6 +262,7 @@ impl<S: Clone + Send + Sync + 'static> Middleware<S> for ProblemBodies {
         let allowed = match request.url().path() {
             TRANSACTIONS => "POST, OPTIONS",
             "/logout" => "POST",
+            REVISIONS => "GET, HEAD, POST",
             "/login" => "GET, HEAD, POST",
             _ => "GET, HEAD, OPTIONS",
         };

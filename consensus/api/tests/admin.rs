@@ -15,7 +15,7 @@ use serde_json::json;
 const PASSWORD: &str = "correct horse";
 
 /// What is open to the operator alone.
-const CLOSED: [&str; 4] = ["/", "/status", "/metrics", "/no/such/path"];
+const CLOSED: [&str; 5] = ["/", "/status", "/metrics", "/revisions", "/no/such/path"];
 
 /// A password that can be changed to an equal one.
 #[derive(Default)]
@@ -112,6 +112,23 @@ fn the_token_opens_everything() {
         assert_eq!(client.with("GET", "/", &headers).await.status, 200);
         let answer = client.with("GET", "/v1/status", &headers).await;
         assert!(answer.is_problem(404, "not_found"));
+        let shown = client.with("GET", "/revisions", &headers).await.json();
+        assert_eq!(shown["present"], json!({ "said": "show" }));
+        let change = r#"{"propose":{"name":"x"}}"#;
+        let said = client.send_form("POST", "/revisions", &headers, change);
+        let said = said.await.json();
+        assert_eq!(said["present"]["said"]["propose"]["name"], "x");
+        for (wrong, status, code) in [
+            (r#"{"approve":"7"}"#, 422, "cannot_revise"),
+            (r#"{"sign":"7"}"#, 400, "malformed"),
+        ] {
+            let answer = client.send_form("POST", "/revisions", &headers, wrong);
+            assert!(answer.await.is_problem(status, code), "{wrong}");
+        }
+        // Without the token nobody says anything for the operator.
+        let host = &headers[..1];
+        let stranger = client.send_form("POST", "/revisions", host, change).await;
+        assert!(matches!(stranger.status, 401 | 403), "{stranger:?}");
     });
 }
 

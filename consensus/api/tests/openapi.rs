@@ -157,6 +157,9 @@ fn everything_is_answered_as_the_document_says() {
             ("/v1/status", "/v1/status".to_owned()),
             ("/v1/audit", "/v1/audit".to_owned()),
             ("/v1/announcements", "/v1/announcements".to_owned()),
+            ("/v1/revisions", "/v1/revisions".to_owned()),
+            ("/v1/revisions", "/v1/revisions?after=1".to_owned()),
+            ("/v1/revisions", "/v1/revisions?after=-1".to_owned()),
             (
                 "/v1/transactions/{txid}",
                 format!("/v1/transactions/{TXID}"),

@@ -7,10 +7,9 @@ use serde_json::Value as Json;
 
 use crate::{
     encoding::{decimal, hex_bytes},
-    hash::FederationId,
-    hash::TxId,
+    hash::{FederationId, RevisionHash, TxId},
     module::Reject,
-    Announcement, Audit, Certificate, Digest, Epoch, PeerId, Tagged,
+    Announcement, Audit, Certificate, Digest, Epoch, PeerId, SignedRevision, Tagged,
 };
 
 /// Answer to `POST /v1/transactions` and `GET /v1/transactions/{txid}`.
@@ -62,6 +61,71 @@ pub struct AnnouncementsAnswer {
     pub announcements: Vec<Announcement>,
 }
 
+/// Answer to `GET /v1/revisions`: what has changed about the federation since it was founded. Each is signed by t guardians, so
+/// what anybody answers is true; it may be less than there is (SPEC GEN-6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionsAnswer {
+    /// The number of the latest, which counts already, though perhaps too few have signed it as yet.
+    pub latest: u32,
+    /// The next ones after the number that was asked for, in order, not more than are given at once.
+    pub revisions: Vec<SignedRevision>,
+}
+
+/// What an operator says about revisions (SPEC GEN-6): the body of `POST /revisions`, which only the operator may send.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Revise {
+    /// Nothing: shows what there is. `GET /revisions` does the same.
+    Show,
+    /// Proposes, and approves, these changes of the present values.
+    Propose(Json),
+    /// Approves what another guardian approves: the proposal with this hash, or this number if there is one alone.
+    Approve(String),
+    /// Approves nothing any more.
+    Withdraw,
+}
+
+/// What the operator is told about revisions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionReport {
+    /// The number of the latest; 0 if there is none.
+    pub number: u32,
+    /// The first epoch in which it counts; null if there is none.
+    pub from: Option<Epoch>,
+    /// Who has signed it. Wallets believe it once there are `needed` of them.
+    pub signed_by: Vec<PeerId>,
+    /// How many guardians must approve and sign.
+    pub needed: usize,
+    /// What counts now: names, and the conditions of modules by their kind.
+    pub present: Json,
+    /// Revisions that guardians approve as the next one.
+    pub proposals: Vec<ProposalReport>,
+}
+
+/// A revision that some guardians approve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProposalReport {
+    /// Its number.
+    pub number: u32,
+    /// Its hash, by which it is approved.
+    pub hash: RevisionHash,
+    /// What it would change.
+    pub changes: Vec<ChangeReport>,
+    /// Who approves it.
+    pub approved_by: Vec<PeerId>,
+}
+
+/// One value that a revision would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeReport {
+    /// Which, as it is named in `present`, with points between.
+    pub value: String,
+    /// What it is now. Hostile text may be in it.
+    pub from: Json,
+    /// What it would be.
+    pub to: Json,
+}
+
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusAnswer {
@@ -84,6 +148,9 @@ pub struct StatusAnswer {
     pub runs_twice: Vec<PeerId>,
     /// The versions of rules, by the kind of their module; `engine` for those of all.
     pub versions: BTreeMap<String, VersionReport>,
+    /// The number of the latest revision of the config; 0 before the first (SPEC GEN-6).
+    #[serde(default)]
+    pub revision: u32,
     /// Why it has stopped for good, if it has.
     pub halted: Option<String>,
 }

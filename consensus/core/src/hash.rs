@@ -117,6 +117,10 @@ identifier! {
     Digest
 }
 identifier! {
+    /// The hash of a revision of the config; for what comes before the first, the federation's id (SPEC GEN-6).
+    RevisionHash
+}
+identifier! {
     /// The hash of an effective batch (SPEC EPO-7).
     BatchHash
 }

@@ -19,6 +19,7 @@ pub mod module;
 mod peer;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod revision;
 pub mod slices;
 pub mod text_code;
 mod transaction;
@@ -32,10 +33,12 @@ pub use config::{
 };
 pub use encoding::{DecodeError, Wire};
 pub use hash::{
-    BatchHash, Digest, FederationId, ParseHashError, PayloadHash, SessionId, Tagged, TxId,
+    BatchHash, Digest, FederationId, ParseHashError, PayloadHash, RevisionHash, SessionId, Tagged,
+    TxId,
 };
 pub use identity::{IdentityKey, IdentityPublicKey, IdentitySignature, WrongSignature};
 pub use ledger::Row;
 pub use module::Audit;
 pub use peer::{Epoch, PeerId, Quorum, QuorumError};
+pub use revision::{Conditions, Latest, Revision, RevisionError, SignedRevision, Values};
 pub use transaction::{Item, ModuleId, OutPoint, SignatureError, StructureError, Transaction};

@@ -51,3 +51,21 @@ pub const MAX_ADDRESSES: usize = 8;
 
 /// Characters of an announced address or URL. An announcement with a longer one counts for nothing.
 pub const MAX_ADDRESS_BYTES: usize = 256;
+
+/// Bytes of a revision of the config. A larger one is a fault of whoever approves it, and wallets take none.
+pub const MAX_REVISION_BYTES: usize = 32 * 1024;
+
+/// Bytes of one module's conditions in a revision. With more the module refuses it.
+pub const MAX_CONDITIONS_BYTES: usize = 8 * 1024;
+
+/// Revisions that a federation may ever make; they are held in memory. After the last of them none is agreed any more.
+pub const MAX_REVISIONS: u32 = 1_000;
+
+/// Revisions in one answer. Whoever lacks more asks again.
+pub const MAX_REVISIONS_IN_ANSWER: usize = 8;
+
+/// Bytes of the federation's name in a revision. One with a longer name is a fault of whoever approves it.
+pub const MAX_FEDERATION_NAME_BYTES: usize = 100;
+
+/// Bytes of a guardian's name in a revision. The same happens.
+pub const MAX_GUARDIAN_NAME_BYTES: usize = 64;

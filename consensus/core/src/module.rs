@@ -15,9 +15,11 @@ use crate::{
     Amount, Epoch, OutPoint, PeerId, Quorum,
 };
 
+mod conditions;
 mod dynamic;
 mod later;
 
+pub use conditions::{revised, NoConditions, Revised};
 pub use dynamic::{DynModule, Registry, RegistryError};
 pub use later::Later;
 
@@ -210,6 +212,9 @@ pub trait ServerModule: Sized + Send + Sync + 'static {
     type News: Wire;
     /// What this guardian asks of the outside world.
     type Job: Wire;
+    /// The part of the config that guardians may agree to change later (SPEC GEN-6). Never keys, nor anything that was relied on
+    /// outside of agreed rows. [`NoConditions`] if there is none.
+    type Conditions: Wire;
 
     /// Builds the module.
     ///
@@ -220,6 +225,19 @@ pub trait ServerModule: Sized + Send + Sync + 'static {
         config: Self::Config,
         secret: Self::Secret,
     ) -> Result<Self, BuildError>;
+
+    /// The conditions of the founding; [`revised`] says what counts since. `None` if there are none.
+    fn conditions(&self) -> Option<Self::Conditions> {
+        None
+    }
+
+    /// Whether the federation could go by these conditions. A function of the config alone.
+    ///
+    /// # Errors
+    /// Says what is wrong with them.
+    fn check_conditions(&self, _conditions: &Self::Conditions) -> Result<(), String> {
+        Ok(())
+    }
 
     /// The first version in which there are inputs of this kind. Before it is agreed, nobody can read them.
     fn input_version(_input: &Self::Input) -> u16 {

@@ -7,6 +7,7 @@ mod contribution;
 mod federation;
 pub mod node;
 mod process;
+mod revise;
 pub mod rows;
 mod upgrade;
 
@@ -19,4 +20,5 @@ pub use contribution::{Contribution, EffectiveBatch, Payload, PayloadError, Stat
 pub use federation::{Federation, FederationError};
 pub use node::Node;
 pub use process::{Batch, EpochOutput, Stop};
+pub use revise::{AgreedRevision, RevisionVote};
 pub use upgrade::{Activation, Known, Outdated, Versions, ENGINE};

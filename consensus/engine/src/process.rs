@@ -11,7 +11,7 @@ use guildmint_core::{
 use crate::{
     contribution::{without_duplicates, EffectiveBatch, Statement},
     rows::{Accepted, AcceptedTransaction, Clock, Tip},
-    upgrade::{version_at, FIRST},
+    upgrade::{version_at, ENGINE, FIRST},
     Checked, Federation, Versions,
 };
 
@@ -115,10 +115,12 @@ impl Federation {
             version: FIRST,
         };
         self.count_versions(&mut ledger, &mut statements, at.epoch, &mut faults);
+        self.count_revisions(&mut ledger, &mut statements, &mut faults);
         self.tally(&mut ledger, &mut statements, at, &mut faults);
         let (accepted, verdicts) =
             self.apply_all(&mut ledger, order(previous, &batch.transactions), at);
         let jobs = self.settle(&mut ledger, at);
+        self.agree_on_revision(&mut ledger, at.epoch);
         let audit = self.audit(&mut ledger);
         let versions = self.versions(&mut ledger, batch.epoch.next());
         let agreed = ledger.finish().map_err(|obstacle| match obstacle {
@@ -177,7 +179,8 @@ impl Federation {
         at: At,
         faults: &mut Vec<Fault>,
     ) {
-        let known: BTreeSet<ModuleId> = self.modules().map(|(id, _)| id).collect();
+        let known = self.modules().map(|(id, _)| id).chain([ENGINE]);
+        let known: BTreeSet<ModuleId> = known.collect();
         for (peer, statement) in statements.iter_mut() {
             let before = statement.votes.len();
             statement.votes.retain(|module, _| known.contains(module));
@@ -334,13 +337,13 @@ impl Sum {
         if self.amount_msat == due {
             return Ok(());
         }
-        Err(Reject::permanent(
-            "unbalanced",
-            format!(
-                "inputs bring {} msat, but outputs and fees take {due} msat",
-                self.amount_msat
-            ),
-        ))
+        let message = format!(
+            "inputs bring {} msat, but outputs and fees take {due} msat; fees may have been revised: see /v1/revisions",
+            self.amount_msat
+        );
+        // ⚠ After another revision, or at a guardian that is ahead of this one, it may be right: nothing that it spends is free
+        // before something else has spent it (SPEC GEN-6).
+        Err(Reject::retryable("unbalanced", message))
     }
 }
 

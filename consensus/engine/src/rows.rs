@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use guildmint_core::{
     encoding::hex_bytes, Announcement, Certificate, Epoch, EpochResult, IdentitySignature,
-    ModuleId, PeerId, Row, Transaction, TxId,
+    ModuleId, PeerId, Revision, Row, Transaction, TxId,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     contribution::Statement,
+    revise::AgreedRevision,
     upgrade::{Activation, Known},
 };
 
@@ -46,6 +47,26 @@ pub struct Knows(pub ModuleId, pub PeerId);
 #[derive(Debug, Serialize, Deserialize, Row)]
 #[row(table = 4, value = Activation, resident)]
 pub struct Agreed(pub ModuleId);
+
+/// Agreed: the number of the latest revision; none before the first. One row.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 5, value = u32, resident)]
+pub struct LatestRevision;
+
+/// Agreed: a revision of the config, by its number.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 6, value = AgreedRevision, resident)]
+pub struct Revised(pub u32);
+
+/// Agreed: the revision that a guardian approves; none if it approves none.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 7, value = Revision, resident)]
+pub struct Approves(pub PeerId);
+
+/// Local: what the operator said last about revisions: which to approve, or none. One row.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 7, value = Option<Revision>, resident)]
+pub struct Stance;
 
 /// Local: the result of the last committed epoch. One row.
 #[derive(Debug, Serialize, Deserialize, Row)]

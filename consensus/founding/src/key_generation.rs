@@ -20,8 +20,8 @@ use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::{
     ledger::View,
     module::{
-        At, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule, Spent,
-        VerifiedKey,
+        At, BuildError, Charge, Fault, Federation, Later, NoConditions, Query, Reject,
+        ServerModule, Spent, VerifiedKey,
     },
     Audit, OutPoint, PeerId, Row,
 };
@@ -103,6 +103,7 @@ impl ServerModule for KeyGeneration {
     type Vote = KeyGenerationVote;
     type News = KeyGenerationNews;
     type Job = KeyGenerationJob;
+    type Conditions = NoConditions;
 
     fn new(
         federation: Federation,

@@ -14,8 +14,8 @@ use futures::{
 use guildmint_api::{Backend, Check, EventHub, Overview};
 use guildmint_core::{
     api::{
-        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
-        TransactionStatus,
+        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, Revise, RevisionReport,
+        RevisionsAnswer, StatusAnswer, TransactionAnswer, TransactionStatus,
     },
     module::Query,
     PeerId, Quorum, TxId,
@@ -184,6 +184,7 @@ impl Backend for Handle {
             catching_up: None,
             runs_twice: Vec::new(),
             versions: BTreeMap::new(),
+            revision: 0,
             halted: None,
         };
         StatusAnswer {
@@ -210,6 +211,21 @@ impl Backend for Handle {
 
     fn questions(&self) -> Vec<&'static str> {
         self.0.questions.clone()
+    }
+
+    async fn revisions(&self, after: u32) -> Result<RevisionsAnswer, Problem> {
+        self.0.metrics.request("revisions");
+        match self.ask(Request::Revisions { after }).await? {
+            Reply::Revisions(revisions) => Ok(revisions),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn revise(&self, said: Revise) -> Result<RevisionReport, Problem> {
+        match self.ask(Request::Revise(said)).await? {
+            Reply::Revise(report) => Ok(report),
+            _ => Err(mixed_up()),
+        }
     }
 
     async fn query(&self, kind: String, query: Query) -> Result<Json, Problem> {

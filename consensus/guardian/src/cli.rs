@@ -1,6 +1,7 @@
 //! The command line.
 
 mod backup;
+mod revise;
 mod setup;
 
 use std::{collections::BTreeMap, env, path::PathBuf};
@@ -13,6 +14,7 @@ use crate::{
 };
 
 pub use backup::{data_dir, BackupCommand, Passphrase};
+pub use revise::ReviseCommand;
 pub use setup::SetupCommand;
 
 /// A guardian of a Guildmint federation.
@@ -36,6 +38,8 @@ pub enum Command {
     Backup(BackupCommand),
     /// Founds a federation, together with other guardians.
     Setup(SetupCommand),
+    /// Changes names, fees and other conditions, together with other guardians.
+    Revise(ReviseCommand),
     /// Says who may use the operator's pages.
     Admin(AdminCommand),
     /// Writes descriptors of the federation's coins, with private keys, for another wallet to import. No federation need run.

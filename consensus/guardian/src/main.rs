@@ -1,6 +1,7 @@
 //! The guardian's program.
 
 mod backup_commands;
+mod revise_commands;
 mod setup_commands;
 
 use std::{
@@ -15,7 +16,7 @@ use guildmint_api::Token;
 
 use guildmintd::{
     admin,
-    cli::{AdminCommand, Command, ConfigCommand, Options, RecoverWallet, SetupCommand},
+    cli::{AdminCommand, Command, ConfigCommand, Options, RecoverWallet},
     config::{first_line, read_passphrase, Config, ConfigError, LogFormat, Settings},
     files::Hidden,
     founding::{self, Founded, Founding},
@@ -53,7 +54,8 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Show { effective, options }) => show(options, effective),
         Command::Healthcheck(options) => health(options),
         Command::Status(options) => status(options),
-        Command::Setup(command) => setup(command),
+        Command::Setup(command) => setup_commands::question(command).and_then(put),
+        Command::Revise(command) => revise_commands::question(command).and_then(put),
         Command::Backup(command) => backup_commands::run(command).map(|done| {
             println!("{done:#}");
             true
@@ -111,9 +113,8 @@ fn start(options: Options) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Takes a step of the founding at the guardian in the data directory, or looks how far it is.
-fn setup(command: SetupCommand) -> anyhow::Result<bool> {
-    let (options, Question { path, body }) = setup_commands::question(command)?;
+/// Puts a question of the operator's to the guardian in the data directory, and prints the answer.
+fn put((options, Question { path, body }): (Options, Question)) -> anyhow::Result<bool> {
     let (data_dir, sources) = options.sources()?;
     let address = Settings::resolve(&sources)?.admin_listen;
     let cookie = admin::read_cookie(&data_dir)

@@ -58,6 +58,7 @@ pub(crate) struct Metrics {
     epochs: Gauge,
     pool: Gauge,
     height: Gauge,
+    revision: Gauge,
     behind: Gauge,
     accepted: Counter,
     submissions: Family<OfAnswer, Counter>,
@@ -97,6 +98,7 @@ impl Default for Metrics {
             epochs: Gauge::default(),
             pool: Gauge::default(),
             height: Gauge::default(),
+            revision: Gauge::default(),
             behind: Gauge::default(),
             accepted: Counter::default(),
             submissions: Family::default(),
@@ -147,6 +149,8 @@ impl Metrics {
         r.register("pool_transactions", help, self.pool.clone());
         let help = "The agreed clock, in blocks";
         r.register("agreed_height", help, self.height.clone());
+        let help = "The number of the latest revision of the config";
+        r.register("revision", help, self.revision.clone());
         let help =
             "Epochs that the others have committed and this guardian has not, while it catches up";
         r.register("epochs_behind", help, self.behind.clone());
@@ -278,6 +282,7 @@ impl Metrics {
             self.epochs.set(whole(epochs));
             self.pool.set(whole(status.pool as u64));
             self.height.set(status.height.into());
+            self.revision.set(status.revision.into());
             let behind = status.catching_up.map_or(0, |progress| progress.behind);
             self.behind.set(whole(behind));
             self.halted.set(status.halted.is_some().into());

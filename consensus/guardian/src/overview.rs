@@ -13,12 +13,13 @@ use guildmint_api::{
     BackupFacts, CoinFacts, DatabaseFacts, FederationFacts, GuardianFacts, Overview, PayoutFacts,
     WalletFacts,
 };
-use guildmint_core::{module::Query, PeerId};
+use guildmint_core::{api::Revise, module::Query, PeerId};
 use guildmint_engine::node::{Reply, Request};
 use guildmint_net_p2p::PeerStatus;
 use guildmint_store::SqliteStore;
 use guildmint_wallet::{ChainAnswer, CoinsAnswer, PegOutsAnswer};
 use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
 
 use crate::{
     backend::{Handle, PATIENCE},
@@ -121,12 +122,18 @@ impl Handle {
             _ => None,
         };
         let twice = status.as_ref().map_or(&[][..], |status| &status.runs_twice);
+        let revisions = match timeout(PATIENCE, self.ask(Request::Revise(Revise::Show))).await {
+            Ok(Ok(Reply::Revise(report))) => Some(report),
+            _ => None,
+        };
+        let present = revisions.as_ref().map(|report| &report.present);
         Overview {
-            guardians: self.guardians(ready, twice, &self.apis().await.urls),
+            guardians: self.guardians(ready, twice, &self.apis().await.urls, present),
             status: status.clone().ok(),
             ready,
             checks,
             federation: FederationFacts {
+                name: name_in(present, "/name", &facts.federation.name),
                 invite: self.invite().await.to_string(),
                 ..facts.federation.clone()
             },
@@ -139,6 +146,7 @@ impl Handle {
             wallet: self.wallet().await,
             database: facts.database(inner.metrics.store_busy_for()),
             backup: facts.backup(),
+            revisions,
         }
     }
 
@@ -147,6 +155,7 @@ impl Handle {
         ready: bool,
         twice: &[PeerId],
         apis: &BTreeMap<PeerId, String>,
+        present: Option<&Json>,
     ) -> Vec<GuardianFacts> {
         let inner = &self.0;
         let peers = inner.network.peers();
@@ -156,7 +165,7 @@ impl Handle {
             let (faults, last_fault) = inner.metrics.faults_of(guardian);
             GuardianFacts {
                 guardian,
-                name: name.clone(),
+                name: name_in(present, &format!("/guardians/{}", guardian.0), name),
                 api: apis.get(&guardian).cloned().unwrap_or_default(),
                 is_self,
                 connected: if is_self {
@@ -240,6 +249,12 @@ impl Handle {
             _ => None,
         }
     }
+}
+
+/// What something is called since the last revision; what it was called at the founding, if that is not known.
+fn name_in(present: Option<&Json>, place: &str, founding: &str) -> String {
+    let name = present.and_then(|present| present.pointer(place)?.as_str());
+    name.unwrap_or(founding).to_owned()
 }
 
 /// The word by which something is known in JSON.

@@ -11,7 +11,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::TcpStream,
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_std::task::block_on;
@@ -21,9 +21,12 @@ use common::{
 };
 use futures::future::join_all;
 use guildmint_core::{
-    api::{AuditAnswer, StatusAnswer, TransactionAnswer, TransactionStatus},
+    api::{
+        AuditAnswer, Revise, RevisionReport, RevisionsAnswer, StatusAnswer, TransactionAnswer,
+        TransactionStatus,
+    },
     module::Registry,
-    Amount, Digest, Epoch, GenesisConfig, Item, ModuleId, PeerId, Transaction, Wire as _,
+    Amount, Digest, Epoch, GenesisConfig, Item, Latest, ModuleId, PeerId, Transaction, Wire as _,
 };
 use guildmint_mint::{
     client::{MasterSeed, MintClient, NoteRequest},
@@ -31,7 +34,7 @@ use guildmint_mint::{
 };
 use guildmint_store::StoreError;
 use guildmintd::{admin, modules, Database, Guardian, RunError};
-use serde_json::Value as Json;
+use serde_json::{json, Value as Json};
 
 const SECONDS: u64 = 90;
 
@@ -215,8 +218,57 @@ fn a_transaction_becomes_a_note_and_all_agree_also_after_a_restart() {
             "{overview}"
         );
     }
+    rename(&dealt, &guardians);
     for stopped in block_on(join_all(guardians.into_iter().map(Guardian::stop))) {
         stopped.unwrap();
+    }
+}
+
+/// What an operator says about revisions.
+fn revise(guardian: &Guardian, data_dir: &Path, said: &Revise) -> RevisionReport {
+    let cookie = admin::read_cookie(data_dir).unwrap();
+    let request = minreq::post(format!("http://{}/revisions", guardian.admin()))
+        .with_header("authorization", format!("Bearer {}", cookie.reveal()))
+        .with_body(serde_json::to_vec(said).unwrap());
+    let response = request.with_timeout(SECONDS).send().unwrap();
+    assert_eq!(response.status_code, 200, "{:?}", response.as_str());
+    serde_json::from_slice(response.as_bytes()).unwrap()
+}
+
+/// Asks until the answer is as it should be.
+fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(began.elapsed().as_secs() < SECONDS, "nothing comes of it");
+    }
+}
+
+/// Operators give the federation another name, with no restart.
+fn rename(dealt: &Dealt, guardians: &[Guardian]) {
+    let said = |peer: u16, said: &Revise| {
+        let guardian = &guardians[usize::from(peer)];
+        revise(guardian, &dealt.data_dir(peer), said)
+    };
+    said(0, &Revise::Propose(json!({ "name": "renamed" })));
+    for peer in [1, 3] {
+        let proposal = until(|| said(peer, &Revise::Show).proposals.pop());
+        said(peer, &Revise::Approve(proposal.hash.to_string()));
+    }
+    let genesis = dealt.config(0).genesis;
+    for guardian in guardians {
+        let mut signed = until(|| {
+            api::<RevisionsAnswer>(guardian, "revisions")
+                .revisions
+                .pop()
+        });
+        signed.verify(&genesis, Latest::founding(&genesis)).unwrap();
+        assert_eq!(signed.revision.values.name, "renamed");
+        signed.revision.values.name = "another".into();
+        assert!(signed.verify(&genesis, Latest::founding(&genesis)).is_err());
+        assert_eq!(api::<StatusAnswer>(guardian, "status").revision, 1);
     }
 }
 

@@ -105,6 +105,9 @@ fn detail(error: &StoreError) -> String {
         StoreError::Unreachable {
             database, detail, ..
         } => format!("{database} cannot be reached ({detail})"),
+        StoreError::Untrusted { database, detail } => {
+            format!("{database} does not prove who it is ({detail})")
+        }
         StoreError::Refused { database, detail } => format!("{database} refuses ({detail})"),
         StoreError::Replaced { database, detail } => {
             format!("{database} is not as this process left it ({detail})")

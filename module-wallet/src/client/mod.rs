@@ -13,6 +13,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
+    conditions::WalletConditions,
     config::WalletConfig,
     descriptor::{DescriptorError, FederationDescriptor},
     merkle::MerkleBranch,
@@ -24,7 +25,8 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// A client's view of one federation's wallet. Everything in it follows from the seed and the genesis config.
+/// A client's view of one federation's wallet. Everything in it follows from the seed, the genesis config and its
+/// last revision.
 pub struct WalletClient {
     config: WalletConfig,
     descriptor: FederationDescriptor,
@@ -74,6 +76,11 @@ impl WalletClient {
             federation,
             module,
         })
+    }
+
+    /// Goes by other conditions, which guardians have agreed on.
+    pub fn revise(&mut self, conditions: WalletConditions) {
+        self.config = self.config.with(conditions);
     }
 
     /// The module's parameters.

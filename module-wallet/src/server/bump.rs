@@ -119,7 +119,7 @@ impl Wallet {
         };
         let most_sat = fee_sat(
             bump.vbytes.saturating_add(ancestors.vbytes),
-            self.config.fee_rate_bounds.max_sat_per_kvb,
+            self.present(view).fee_rate_bounds.max_sat_per_kvb,
         );
         let is_enough = bump.extra_sat >= price.extra_sat(bump.vbytes);
         // ⚠ The rest of the change backs notes.

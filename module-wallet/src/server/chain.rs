@@ -29,7 +29,7 @@ impl Wallet {
         }
         rates.sort_unstable();
         let median = rates.get(rates.len() / 2)?;
-        Some(self.config.fee_rate_bounds.clamp(*median))
+        Some(self.present(view).fee_rate_bounds.clamp(*median))
     }
 
     /// Takes the place of what the guardian last said about chain and fees.

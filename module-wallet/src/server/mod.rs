@@ -4,14 +4,15 @@ use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::{
     ledger::{Key, Row, Scope, View},
     module::{
-        At, Audit, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule,
-        Spent, VerifiedKey,
+        revised, At, Audit, BuildError, Charge, Fault, Federation, Later, Query, Reject,
+        ServerModule, Spent, VerifiedKey,
     },
     OutPoint, PeerId,
 };
 use serde_json::Value as Json;
 
 use crate::{
+    conditions::WalletConditions,
     config::{WalletConfig, WalletSecret},
     descriptor::FederationDescriptor,
     peg_in::PegInProof,
@@ -58,6 +59,7 @@ impl ServerModule for Wallet {
     type Vote = Vote;
     type News = News;
     type Job = Job;
+    type Conditions = WalletConditions;
 
     fn new(
         federation: Federation,
@@ -94,6 +96,15 @@ impl ServerModule for Wallet {
         })
     }
 
+    fn conditions(&self) -> Option<WalletConditions> {
+        Some(WalletConditions::from(&self.config))
+    }
+
+    fn check_conditions(&self, conditions: &WalletConditions) -> Result<(), String> {
+        self.config.allows(conditions, self.federation.quorum)
+    }
+
+    /// By the least deposit of the founding: there is never a lower one, and a higher one is asked for in `credit`.
     fn check_input(&self, input: &PegInProof) -> Result<Option<XOnlyPublicKey>, Reject> {
         input
             .check(&self.descriptor, self.config.min_peg_in_sat)
@@ -192,5 +203,12 @@ impl ServerModule for Wallet {
         query: &Query,
     ) -> Option<Result<Json, Reject>> {
         self.answer(agreed, local, query)
+    }
+}
+
+impl Wallet {
+    /// What counts now of all that may change (SPEC GEN-6).
+    fn present(&self, agreed: &View<'_, '_>) -> WalletConditions {
+        revised(agreed).unwrap_or_else(|| WalletConditions::from(&self.config))
     }
 }

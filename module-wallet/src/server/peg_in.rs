@@ -49,10 +49,20 @@ impl Wallet {
             let message = format!("the deposit {} was claimed before", deposit.outpoint);
             Reject::permanent("already_claimed", message)
         })?;
+        let present = self.present(view);
+        let (amount_sat, min_sat) = (deposit.amount_sat, present.min_peg_in_sat);
+        if amount_sat < min_sat {
+            // The least deposit may be lowered again.
+            let error = PegInError::TooSmall {
+                amount_sat,
+                min_sat,
+            };
+            return Err(Reject::retryable("below_minimum", error));
+        }
         let height = self.spendable(view, &deposit)?;
         let amount = Amount::from_sat(deposit.amount_sat)
             .map_err(|error| Reject::permanent("too_much", error))?;
-        let fee = self.config.peg_in_fee;
+        let fee = present.peg_in_fee;
         let totals = totals(view).deposit(deposit.amount_sat, fee)?;
         view.put(&TotalsRow, &totals);
         let coin = Coin {

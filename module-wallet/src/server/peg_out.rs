@@ -74,7 +74,7 @@ impl Wallet {
         Ok(PegOutQuote {
             fee_sat: plan.fee_sat,
             fee_rate_sat_per_kvb,
-            module_fee: self.config.peg_out_fee,
+            module_fee: self.present(view).peg_out_fee,
         })
     }
 
@@ -89,8 +89,9 @@ impl Wallet {
             .check(self.config.network)
             .map_err(|error| reject(&error))?;
         let amount = output.total().map_err(|error| reject(&error))?;
+        let present = self.present(view);
         let totals = totals(view);
-        if totals.queue_len() >= u64::from(self.config.max_queue) {
+        if totals.queue_len() >= u64::from(present.max_queue) {
             let message = format!("{} peg-outs wait already", totals.queue_len());
             return Err(Reject::retryable("queue_full", message));
         }
@@ -103,7 +104,7 @@ impl Wallet {
             // The rate may fall again, and whoever has the signed offer may then have it accepted: it is not off the table.
             return Err(Reject::retryable("fee_too_low", message));
         }
-        let fee = self.config.peg_out_fee;
+        let fee = present.peg_out_fee;
         let after = totals.enqueue(output.amount_sat.saturating_add(output.fee_sat), fee)?;
         view.put(&TotalsRow, &after);
         let queued = Queued {

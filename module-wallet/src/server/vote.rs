@@ -101,7 +101,7 @@ impl Wallet {
         let new_blocks = !said.hashes.starts_with(hashes);
         let fee_rate = sighting
             .fee_rate_sat_per_kvb
-            .map(|rate| self.config.fee_rate_bounds.clamp(rate));
+            .map(|rate| self.present(agreed).fee_rate_bounds.clamp(rate));
         let new_rate = fee_rate.is_some_and(|rate| has_moved(said.fee_rate_sat_per_kvb, rate));
         let signatures = self.missing_signatures(agreed);
         let (confirmations, provable) = confirmations(agreed, &sighting, tip);

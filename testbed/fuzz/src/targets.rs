@@ -54,6 +54,7 @@ targets! {
     notes_string
     payload
     points
+    revision
     setup_code
     transaction
     wallet_config

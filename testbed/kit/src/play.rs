@@ -6,8 +6,8 @@ use guildmint_core::{
     ledger::{Row, Scope, View},
     limits,
     module::{
-        At, Audit, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule,
-        Spent, VerifiedKey,
+        At, Audit, BuildError, Charge, Fault, Federation, Later, NoConditions, Query, Reject,
+        ServerModule, Spent, VerifiedKey,
     },
     Amount, ModuleId, OutPoint, PeerId, Wire,
 };
@@ -122,6 +122,7 @@ impl<const VERSION: u16> ServerModule for PlayRules<VERSION> {
     type Vote = Seen;
     type News = Seen;
     type Job = Seen;
+    type Conditions = NoConditions;
 
     fn new(
         federation: Federation,

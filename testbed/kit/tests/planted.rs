@@ -5,8 +5,8 @@ use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::{
     ledger::View,
     module::{
-        At, Audit, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule,
-        Spent, VerifiedKey,
+        At, Audit, BuildError, Charge, Fault, Federation, Later, NoConditions, Query, Reject,
+        ServerModule, Spent, VerifiedKey,
     },
     Amount, Item, OutPoint, PeerId, Quorum, Row,
 };
@@ -55,6 +55,7 @@ impl<const BUG: u8> ServerModule for Planted<BUG> {
     type Vote = Seen;
     type News = Seen;
     type Job = Seen;
+    type Conditions = NoConditions;
 
     fn new(
         federation: Federation,

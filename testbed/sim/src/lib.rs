@@ -9,6 +9,7 @@ mod net;
 mod outside;
 mod places;
 mod power;
+mod revise;
 pub mod runs;
 mod script;
 mod setup;

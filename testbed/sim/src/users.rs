@@ -384,6 +384,7 @@ impl World {
             },
             ApiRequest::Status => Request::Status,
             ApiRequest::Announcements => Request::Announcements,
+            ApiRequest::Revisions { after } => Request::Revisions { after },
             ApiRequest::Audit => Request::Audit,
             ApiRequest::Config => return,
             ApiRequest::Module {
@@ -415,6 +416,8 @@ impl World {
             node::Reply::Audit(answer) => json(serde_json::to_value(answer)),
             node::Reply::Status(answer) => json(serde_json::to_value(answer)),
             node::Reply::Announcements(answer) => json(serde_json::to_value(answer)),
+            node::Reply::Revisions(answer) => json(serde_json::to_value(answer)),
+            node::Reply::Revise(answer) => json(serde_json::to_value(answer)),
             node::Reply::Query(answer) => Ok(answer),
             node::Reply::Problem(problem) => Err(RequestError::Problem(problem)),
         };

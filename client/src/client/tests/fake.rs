@@ -11,8 +11,8 @@ use guildmint_core::{
     ledger::{Ledger, Scope, Space},
     module::{At, Federation as Told, Later, Query, Reject, ServerModule},
     slices::SliceAnswer,
-    Epoch, GuardianKeys, IdentityKey, Item, ModuleConfig, OutPoint, Quorum, SessionId, Transaction,
-    Wire,
+    Amount, Epoch, GuardianKeys, IdentityKey, Item, ModuleConfig, OutPoint, Quorum, SessionId,
+    SignedRevision, Transaction, Wire,
 };
 use guildmint_core::{GenesisConfig, ModuleId};
 use guildmint_mint::{dealer::deal, Denomination, Mint, MintInput, MintOutput};
@@ -73,8 +73,12 @@ pub struct Fake {
     pub dear: bool,
     /// What all guardians know of where they are.
     pub announcements: Vec<guildmint_core::Announcement>,
+    /// What has changed since the founding.
+    pub revisions: Vec<SignedRevision>,
+    /// What the federation takes for a peg-out.
+    pub peg_out_fee: Amount,
     mints: Arc<Vec<Mint>>,
-    rows: Memory,
+    pub rows: Memory,
     accepted: BTreeMap<TxId, Transaction>,
     /// Who has heard of which transaction: the first answer is always that it waits for an epoch.
     heard: BTreeSet<(PeerId, TxId)>,
@@ -168,6 +172,8 @@ impl Fake {
             payer: (bitcoin::Txid::all_zeros(), false),
             dear: false,
             announcements: Vec::new(),
+            revisions: Vec::new(),
+            peg_out_fee: Amount::ZERO,
             rows: Memory::default(),
             accepted: BTreeMap::new(),
             heard: BTreeSet::new(),
@@ -238,9 +244,10 @@ impl Fake {
                     _ => FEE_SAT,
                 },
                 "fee_rate_sat_per_kvb": 1000,
-                "module_fee": 0,
+                "module_fee": self.peg_out_fee.msat(),
             })),
             ApiRequest::Announcements => Ok(json!({ "announcements": self.announcements })),
+            ApiRequest::Revisions { after } => Ok(revisions::answer(self, *after, mood)),
             ApiRequest::Status => Ok(status_of(peer)),
             ApiRequest::Audit => Ok(json!(AuditAnswer {
                 epoch: None,
@@ -405,7 +412,8 @@ impl Fake {
             let note = MintInput::decode(&input.bytes).map_err(|_| permanent("note"))?;
             mint.check_input(&note)?;
             let spent = mint.spend(&mut view, &note, AT)?;
-            in_msat += spent.amount.msat() - spent.fee.msat();
+            in_msat += spent.amount.msat();
+            out_msat += spent.fee.msat();
             keys.push(spent.key);
             notes.push(note);
         }
@@ -418,7 +426,7 @@ impl Fake {
                 if self.dear {
                     return Err(Reject::retryable("fee_too_low", "the price has risen"));
                 }
-                out_msat += peg_out.total().unwrap().msat();
+                out_msat += peg_out.total().unwrap().msat() + self.peg_out_fee.msat();
                 paid.push(peg_out);
                 continue;
             }
@@ -429,8 +437,14 @@ impl Fake {
             out_msat += charge.amount.msat() + charge.fee.msat();
         }
         let signed = transaction.check_signatures(txid, &keys).is_ok();
-        if !signed || !mint.proofs_hold(&notes) || in_msat != out_msat {
+        if !signed || !mint.proofs_hold(&notes) {
             return Err(permanent("invalid"));
+        }
+        if in_msat != out_msat {
+            return Err(Reject::retryable(
+                "unbalanced",
+                "fees may have been revised",
+            ));
         }
         let changes = ledger.finish().map_err(|_| permanent("ledger"))?;
         self.rows.apply(changes);
@@ -496,6 +510,7 @@ fn status_of(peer: PeerId) -> Json {
         catching_up: None,
         runs_twice: Vec::new(),
         versions: BTreeMap::new(),
+        revision: 0,
         halted: None,
     })
 }

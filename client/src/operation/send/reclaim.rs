@@ -105,6 +105,9 @@ impl Reclaim {
                     self.ask(desk);
                 }
             }
+            (Some((old, count, _)), Happening::Remade(remade)) if old == remade.old => {
+                self.exchange = Some((remade.txid, count, remade.credited));
+            }
             (Some((txid, ..)), Happening::Rejected(settled, _)) if txid == settled => {
                 self.exchange = None;
                 desk.wake_after_ms(RETRY_MS);

@@ -1,5 +1,6 @@
 //! What the operator sees of the guardian.
 
+use guildmint_core::{api::RevisionReport, PeerId};
 use maud::{html, Markup};
 use tide::{Response, StatusCode};
 
@@ -26,6 +27,9 @@ pub(crate) fn page(overview: &Overview, can_log_out: bool) -> Response {
             (section("Bitcoin", &bitcoin(wallet)))
             (section("Withdrawals", &payouts(wallet)))
             (section("Coins", &coins(wallet)))
+        }
+        @if let Some(report) = &overview.revisions {
+            (section("Revisions", &revisions(report)))
         }
         (section("This guardian", &storage(overview)))
         (section("Invite code", &html! {
@@ -145,6 +149,34 @@ fn epochs(overview: &Overview) -> Markup {
         ("Waiting transactions", html! { (status.pool) }),
         ("Agreed clock", html! { "block " (status.height) }),
     ])
+}
+
+/// What counts, and what is proposed. To say something about it takes the command line.
+fn revisions(report: &RevisionReport) -> Markup {
+    let peers = |peers: &[PeerId]| {
+        let names: Vec<String> = peers.iter().map(|peer| peer.0.to_string()).collect();
+        names.join(", ")
+    };
+    let rows = report.proposals.iter().flat_map(|proposal| {
+        proposal.changes.iter().map(|change| {
+            let hash = proposal.hash.to_string();
+            vec![
+                html! { code { (hash.get(..16).unwrap_or_default()) } },
+                html! { (visible(&change.value)) },
+                html! { (visible(&change.from.to_string())) },
+                html! { (visible(&change.to.to_string())) },
+                html! { (peers(&proposal.approved_by)) " of " (report.needed) " needed" },
+            ]
+        })
+    });
+    let rows: Vec<_> = rows.collect();
+    html! {
+        (facts(&[
+            ("Latest revision", html! { @match report.number { 0 => "none", number => (number) } }),
+            ("Signed by guardians", html! { (peers(&report.signed_by)) }),
+        ]))
+        (table(&["Proposal", "Value", "Now", "Proposed", "Approved by"], &rows, "Nothing is proposed."))
+    }
 }
 
 fn bitcoin(wallet: &WalletFacts) -> Markup {

@@ -184,6 +184,8 @@ mod tests {
             problem: None,
         };
         let status = SetupStatus {
+            version: String::new(),
+            warning: None,
             stage: SetupStage::Confirm,
             next: String::new(),
             code: None,

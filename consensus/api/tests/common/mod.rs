@@ -27,11 +27,12 @@ use guildmint_api::{
 };
 use guildmint_core::{
     api::{
-        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
-        TransactionStatus,
+        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, Revise, RevisionReport,
+        RevisionsAnswer, StatusAnswer, TransactionAnswer, TransactionStatus,
     },
     module::Query,
-    Epoch, FederationId, Item, ModuleId, PeerId, Transaction, TxId, Wire as _,
+    Conditions, Epoch, FederationId, IdentitySignature, Item, ModuleId, PeerId, Revision,
+    RevisionHash, SignedRevision, Transaction, TxId, Values, Wire as _,
 };
 use serde_json::{json, Value as Json};
 
@@ -131,6 +132,7 @@ impl Backend for Scripted {
             catching_up: None,
             runs_twice: Vec::new(),
             versions: BTreeMap::new(),
+            revision: 0,
             halted: None,
         }
     }
@@ -150,6 +152,40 @@ impl Backend for Scripted {
     async fn announcements(&self) -> Result<AnnouncementsAnswer, Problem> {
         Ok(AnnouncementsAnswer {
             announcements: Vec::new(),
+        })
+    }
+
+    async fn revisions(&self, after: u32) -> Result<RevisionsAnswer, Problem> {
+        let revision = Revision {
+            number: after + 1,
+            previous: RevisionHash([7; 32]),
+            values: Values {
+                name: "a name".into(),
+                guardians: vec!["a".into()],
+                conditions: [(ModuleId(0), Conditions(vec![1]))].into(),
+            },
+        };
+        let signatures = [(PeerId(0), IdentitySignature([2; 64]))].into();
+        Ok(RevisionsAnswer {
+            latest: after + 1,
+            revisions: vec![SignedRevision {
+                revision,
+                signatures,
+            }],
+        })
+    }
+
+    async fn revise(&self, said: Revise) -> Result<RevisionReport, Problem> {
+        if let Revise::Approve(name) = said {
+            return Err(Problem::new(422, "cannot_revise", name, false));
+        }
+        Ok(RevisionReport {
+            number: 3,
+            from: None,
+            signed_by: vec![],
+            needed: 3,
+            present: json!({ "said": said }),
+            proposals: vec![],
         })
     }
 

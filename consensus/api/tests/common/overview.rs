@@ -7,8 +7,8 @@ use guildmint_api::{
     PayoutFacts, WalletFacts,
 };
 use guildmint_core::{
-    api::{AuditAnswer, StatusAnswer},
-    Audit, Epoch, FederationId, PeerId,
+    api::{AuditAnswer, ChangeReport, ProposalReport, RevisionReport, StatusAnswer},
+    Audit, Epoch, FederationId, PeerId, RevisionHash,
 };
 
 /// Where the connection to the second guardian ends, which is nobody else's business.
@@ -31,6 +31,23 @@ pub fn overview(name: &str) -> Overview {
             threshold: 3,
             invite: "guild1qqqq".into(),
         },
+        revisions: Some(RevisionReport {
+            number: 2,
+            from: Some(Epoch(5)),
+            signed_by: vec![PeerId(0), PeerId(1), PeerId(2)],
+            needed: 3,
+            present: name.into(),
+            proposals: vec![ProposalReport {
+                number: 3,
+                hash: RevisionHash([0xab; 32]),
+                changes: vec![ChangeReport {
+                    value: "guardians.1".into(),
+                    from: name.into(),
+                    to: name.into(),
+                }],
+                approved_by: vec![PeerId(1)],
+            }],
+        }),
         status: Some(status(name)),
         uptime_seconds: 300,
         last_epoch_seconds: Some(7),
@@ -59,6 +76,7 @@ fn status(name: &str) -> StatusAnswer {
         catching_up: None,
         runs_twice: Vec::new(),
         versions: Default::default(),
+        revision: 2,
         halted: Some(name.into()),
     }
 }

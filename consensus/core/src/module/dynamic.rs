@@ -14,6 +14,7 @@ use crate::{
     config::GenesisConfig,
     encoding::Wire,
     ledger::{Key, Scope, View},
+    revision::Conditions,
     ModuleId, OutPoint, PeerId,
 };
 
@@ -24,6 +25,13 @@ pub trait DynModule: Send + Sync {
     fn kind(&self) -> &'static str;
     fn version(&self) -> u16;
     fn questions(&self) -> &'static str;
+    /// Those of the founding.
+    fn conditions(&self) -> Option<Conditions>;
+    fn check_conditions(&self, conditions: &Conditions) -> Result<(), String>;
+    /// For people.
+    fn show_conditions(&self, conditions: &Conditions) -> Result<Json, String>;
+    /// Reads what is shown.
+    fn read_conditions(&self, conditions: Json) -> Result<Conditions, String>;
     /// The first version in which the input can be read; any for one that never can.
     fn input_version(&self, input: &[u8]) -> u16;
     fn output_version(&self, output: &[u8]) -> u16;
@@ -82,6 +90,10 @@ fn decode<T: Wire>(what: &str, bytes: &[u8]) -> Result<T, Reject> {
     })
 }
 
+fn readable<M: ServerModule>(conditions: &Conditions) -> Result<M::Conditions, String> {
+    M::Conditions::decode(&conditions.0).map_err(|error| format!("they cannot be read: {error}"))
+}
+
 impl<M: ServerModule> DynModule for Adapter<M> {
     fn kind(&self) -> &'static str {
         M::KIND
@@ -93,6 +105,25 @@ impl<M: ServerModule> DynModule for Adapter<M> {
 
     fn questions(&self) -> &'static str {
         M::QUESTIONS
+    }
+
+    fn conditions(&self) -> Option<Conditions> {
+        let conditions = self.0.conditions()?;
+        Some(Conditions(conditions.encode()))
+    }
+
+    fn check_conditions(&self, conditions: &Conditions) -> Result<(), String> {
+        self.0.check_conditions(&readable::<M>(conditions)?)
+    }
+
+    fn show_conditions(&self, conditions: &Conditions) -> Result<Json, String> {
+        serde_json::to_value(readable::<M>(conditions)?).map_err(|error| error.to_string())
+    }
+
+    fn read_conditions(&self, conditions: Json) -> Result<Conditions, String> {
+        let conditions: M::Conditions =
+            serde_json::from_value(conditions).map_err(|error| error.to_string())?;
+        Ok(Conditions(conditions.encode()))
     }
 
     fn input_version(&self, input: &[u8]) -> u16 {

@@ -37,7 +37,10 @@ pub(super) struct Waiter {
 
 impl Node {
     pub(super) fn on_request(&mut self, ticket: Ticket, request: Request) {
-        let is_always_answered = matches!(request, Request::Status | Request::Announcements);
+        let is_always_answered = matches!(
+            request,
+            Request::Status | Request::Announcements | Request::Revisions { .. }
+        );
         if let (Some(why), false) = (&self.halted, is_always_answered) {
             let problem = Problem::new(
                 503,
@@ -74,6 +77,11 @@ impl Node {
                 let answer = self.announcements_answer();
                 self.reply(ticket, Reply::Announcements(answer));
             }
+            Request::Revisions { after } => {
+                let reply = Reply::Revisions(self.revisions_answer(after));
+                self.disk.after_save(Action::Reply { ticket, reply });
+            }
+            Request::Revise(said) => self.revise(ticket, &said),
             Request::Query { kind, query } => match self.federation.module_of_kind(&kind) {
                 Some((module, _)) => self.run(Task::Query {
                     ticket,
@@ -92,7 +100,9 @@ impl Node {
         let is_far =
             |progress: &CatchUp| self.history.is_catching_up() || progress.behind > HARDLY_BEHIND;
         let why = match (request, progress) {
-            (Request::Submit(_) | Request::Query { .. }, Some(progress)) if is_far(&progress) => {
+            (Request::Submit(_) | Request::Query { .. } | Request::Revise(_), Some(progress))
+                if is_far(&progress) =>
+            {
                 progress.to_string()
             }
             (Request::Query { .. }, _) if !self.entry_is_open() => {
@@ -253,7 +263,7 @@ impl Node {
         self.disk.after_save(Action::Reply { ticket, reply });
     }
 
-    fn reply(&mut self, ticket: Ticket, reply: Reply) {
+    pub(super) fn reply(&mut self, ticket: Ticket, reply: Reply) {
         self.out.push(Action::Reply { ticket, reply });
     }
 
@@ -311,6 +321,7 @@ impl Node {
             catching_up,
             runs_twice: self.all_that_run_twice(),
             versions: self.federation.version_reports(&mut ledger, self.round.epoch),
+            revision: self.federation.latest_revision(&mut ledger).number,
             halted: self.halted.clone(),
         }
     }

@@ -20,7 +20,7 @@ use crate::{
     contribution::{Contribution, EffectiveBatch, Payload, Statement, Vote},
     process::{Batch, EpochOutput},
     rows::{Head, LastCertificate, Log, LogEntry, Pooled, Record},
-    Known, Step, Versions,
+    Known, Step, Versions, ENGINE,
 };
 
 /// The longest that a guardian waits before it joins an epoch in which it has nothing to say, in milliseconds (SPEC EPO-7).
@@ -126,6 +126,7 @@ impl Node {
             let vote = vote.filter(|vote| module.vote_version(vote) <= versions.of(id));
             votes.extend(vote.map(|vote| (id, Vote(vote))));
         }
+        votes.extend(self.revision_vote().map(|vote| (ENGINE, vote)));
         self.votes.insert(votes).clone()
     }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use guildmint_core::{
-    api::{AnnouncementsAnswer, AuditAnswer, Problem, StatusAnswer, TransactionAnswer},
+    api::{
+        AnnouncementsAnswer, AuditAnswer, Problem, Revise, RevisionReport, RevisionsAnswer,
+        StatusAnswer, TransactionAnswer,
+    },
     ledger::{Changes, Key},
     module::{Fault, Later, Query, Reject},
     ModuleId, PeerId, Place, Transaction, TxId,
@@ -231,6 +234,13 @@ pub enum Request {
     Status,
     /// Where are the guardians?
     Announcements,
+    /// What has changed about the federation?
+    Revisions {
+        /// The number of the last revision that is known.
+        after: u32,
+    },
+    /// The operator asks about revisions, or says something about them.
+    Revise(Revise),
     /// A question to a module.
     Query {
         /// The module's kind.
@@ -251,6 +261,10 @@ pub enum Reply {
     Status(StatusAnswer),
     /// To [`Request::Announcements`].
     Announcements(AnnouncementsAnswer),
+    /// To [`Request::Revisions`].
+    Revisions(RevisionsAnswer),
+    /// To [`Request::Revise`]. What was said goes to the others with this guardian's next contribution.
+    Revise(RevisionReport),
     /// To [`Request::Query`].
     Query(Json),
     /// To anything: it cannot be answered.

@@ -16,6 +16,7 @@ mod inspect;
 mod outcomes;
 mod peers;
 mod pool;
+mod revisions;
 mod round;
 mod talk;
 mod tasks;

@@ -4,8 +4,8 @@ use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::{
     ledger::View,
     module::{
-        At, Audit, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule,
-        Spent, VerifiedKey,
+        At, Audit, BuildError, Charge, Fault, Federation, Later, NoConditions, Query, Reject,
+        ServerModule, Spent, VerifiedKey,
     },
     Amount, OutPoint, PeerId, Row, Wire,
 };
@@ -44,6 +44,7 @@ impl ServerModule for Gift {
     type Vote = Nothing;
     type News = Nothing;
     type Job = Nothing;
+    type Conditions = NoConditions;
 
     fn new(_: Federation, _: Nothing, _: Nothing) -> Result<Self, BuildError> {
         Ok(Self)

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use guildmint_core::{
     api::{
-        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer,
-        TransactionStatus, VersionReport,
+        AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, RevisionsAnswer, StatusAnswer,
+        TransactionAnswer, TransactionStatus, VersionReport,
     },
     module::{Query, Reject},
-    Announcement, Audit, Certificate, Epoch, InviteCode, PeerId, Place, TxId, Wire,
+    Announcement, Audit, Certificate, Conditions, Epoch, InviteCode, Latest, PeerId, Place,
+    Revision, SignedRevision, TxId, Values, Wire,
 };
+use guildmint_engine::RevisionVote;
 use serde::Serialize;
 use serde_json::json;
 
@@ -32,6 +34,7 @@ pub fn seeds(story: &Story) -> Seeds {
             vec![invite.encode(), invite.to_string().into_bytes()],
         ),
         ("meeting", targets::meeting::honest()),
+        ("revision", vec![revision().encode(), revision_vote()]),
         ("setup_code", setup_code()),
         (
             "transaction",
@@ -60,6 +63,30 @@ fn announcement() -> Announcement {
     };
     let (me, session) = (PeerId(1), genesis().session);
     Announcement::sign(place, me, 1_700_000_000_000, None, session, &identity(me))
+}
+
+fn revision() -> SignedRevision {
+    let names = genesis().guardians.into_iter();
+    let revision = Revision {
+        number: 1,
+        previous: Latest::founding(&genesis()).hash,
+        values: Values {
+            name: "a new name".into(),
+            guardians: names
+                .map(|keys| format!("{} the second", keys.name))
+                .collect(),
+            conditions: [(MINT, Conditions(vec![1, 2, 3]))].into(),
+        },
+    };
+    let sign = |peer| (peer, revision.sign(genesis().session, &identity(peer)));
+    SignedRevision {
+        signatures: quorum().peers().take(3).map(sign).collect(),
+        revision,
+    }
+}
+
+fn revision_vote() -> Vec<u8> {
+    RevisionVote::Approves(Some(revision().revision)).encode()
 }
 
 fn certificate(story: &Story) -> Certificate {
@@ -106,6 +133,7 @@ fn api(story: &Story) -> Vec<Vec<u8>> {
             },
         )]
         .into(),
+        revision: 1,
         halted: Some("it was told to".into()),
     };
     let part = Audit {
@@ -146,6 +174,10 @@ fn api(story: &Story) -> Vec<Vec<u8>> {
         story.ask(WALLET, "utxos"),
         story.ask(WALLET, "peg-outs"),
         story.ask(WALLET, "peg-out-quote"),
+        written(&RevisionsAnswer {
+            latest: 1,
+            revisions: vec![revision()],
+        }),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! Bodies of requests and answers in JSON.
 
 use guildmint_core::{
-    api::{AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, StatusAnswer, TransactionAnswer},
+    api::{AnnouncementsAnswer, AuditAnswer, ConfigAnswer, Problem, RevisionReport, Revise, RevisionsAnswer, StatusAnswer, TransactionAnswer},
     module::Query,
     Certificate, GenesisConfig, Transaction,
 };
@@ -20,6 +20,9 @@ use crate::canonical::json;
 pub fn target(bytes: &[u8]) {
     json::<TransactionAnswer>(bytes);
     json::<AnnouncementsAnswer>(bytes);
+    json::<RevisionsAnswer>(bytes);
+    json::<RevisionReport>(bytes);
+    json::<Revise>(bytes);
     json::<ConfigAnswer>(bytes);
     json::<StatusAnswer>(bytes);
     json::<AuditAnswer>(bytes);

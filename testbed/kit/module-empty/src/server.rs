@@ -4,8 +4,8 @@ use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::{
     ledger::{Key, Scope, View},
     module::{
-        At, BuildError, Charge, Fault, Federation, Later, Query, Reject, ServerModule, Spent,
-        VerifiedKey,
+        At, BuildError, Charge, Fault, Federation, Later, NoConditions, Query, Reject,
+        ServerModule, Spent, VerifiedKey,
     },
     Amount, Audit, OutPoint, PeerId, Row, TxId,
 };
@@ -51,6 +51,7 @@ impl ServerModule for Lockers {
     type Vote = Never;
     type News = Never;
     type Job = Never;
+    type Conditions = NoConditions;
 
     fn new(_: Federation, config: LockersConfig, _: NoSecret) -> Result<Self, BuildError> {
         Ok(Self { config })

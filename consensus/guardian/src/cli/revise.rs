@@ -1,0 +1,36 @@
+//! `guildmintd revise`: changes of names, fees and other conditions that guardians agree on.
+
+use std::path::PathBuf;
+
+use structopt::StructOpt;
+
+use super::Options;
+
+/// Changes what may change about the federation. The guardian must run. What n − f operators approve counts for all from the next
+/// epoch on; no restart is needed.
+#[derive(Debug, StructOpt)]
+pub enum ReviseCommand {
+    /// Prints what counts now, and what guardians propose.
+    Show(Options),
+    /// Proposes changes, and approves them. Takes the place of what this guardian approved before.
+    Propose {
+        /// A file with the values to change, as `revise show` prints them under `present`; what it leaves out stays.
+        file: Option<PathBuf>,
+        /// A value to change, such as mint.input_fee=5 or guardians.0="Alice"; may be given several times.
+        #[structopt(long, value_name = "name=value", number_of_values = 1)]
+        set: Vec<String>,
+        #[allow(missing_docs)]
+        #[structopt(flatten)]
+        options: Options,
+    },
+    /// Approves what another guardian proposes. Takes the place of what this guardian approved before.
+    Approve {
+        /// The proposal's hash, or its beginning; or its number, if there is only one.
+        proposal: String,
+        #[allow(missing_docs)]
+        #[structopt(flatten)]
+        options: Options,
+    },
+    /// Approves nothing any more.
+    Withdraw(Options),
+}
