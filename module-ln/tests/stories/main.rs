@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod gateway;
+mod users;
 mod world;
 
 use gateway::Manners;

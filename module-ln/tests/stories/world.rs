@@ -22,9 +22,7 @@ use guildmint_kit::{
     ChaCha20Rng, Sequencer,
 };
 use guildmint_ln::{
-    client::{
-        Invoice, LnClient, Pay, PayEffect, PayEvent, Quote, Receive, ReceiveEffect, ReceiveEvent,
-    },
+    client::{Invoice, LnClient, Pay, Quote, Receive},
     dealer, Announcement, ContractAnswer, ContractId, FeeSchedule, FundingAnswer, Ln, LnConfig,
     LnTerms, OfferId, PaymentHash,
 };
@@ -32,7 +30,7 @@ use lightning_invoice::{Currency, InvoiceBuilder, PaymentSecret};
 use secp256k1::SECP256K1;
 use serde::de::DeserializeOwned;
 
-use crate::gateway::{Ask, Gateway, Manners};
+use crate::gateway::{Gateway, Manners};
 
 pub const LN: ModuleId = ModuleId(1);
 pub const NETWORK: Network = Network::Regtest;
@@ -53,7 +51,7 @@ pub struct User {
     pub wallet: LnClient,
     pub story: Story,
     /// Transactions by what they are for: saved before they are sent.
-    saved: BTreeMap<String, Transaction>,
+    pub saved: BTreeMap<String, Transaction>,
 }
 
 pub struct World {
@@ -137,7 +135,7 @@ impl World {
         world
     }
 
-    fn wallet(&self, seed: u8) -> LnClient {
+    pub fn wallet(&self, seed: u8) -> LnClient {
         let quorum = self.sequencer.quorum();
         let config = self.config.clone();
         LnClient::new(self.federation, LN, quorum, config, &[seed; 64]).unwrap()
@@ -297,73 +295,6 @@ impl World {
         OutPoint { txid, index: 0 }
     }
 
-    fn want_pay(&mut self, user: usize, effects: Vec<PayEffect>) {
-        for effect in effects {
-            match effect {
-                PayEffect::Fund(output) => {
-                    let Story::Pay(pay) = &self.users[user].story else {
-                        continue;
-                    };
-                    let price = pay.contract.amount.msat();
-                    let output = Item::new(LN, &output);
-                    self.submit_once(user, "fund", (None, Some(output)), (0, price));
-                }
-                PayEffect::Refund(input) => {
-                    let Story::Pay(pay) = &self.users[user].story else {
-                        continue;
-                    };
-                    let price = pay.contract.amount.msat();
-                    // A refund of another kind is another transaction.
-                    let purpose = match input.witness {
-                        guildmint_ln::Witness::TimedOut => "time-out",
-                        _ => "forfeit",
-                    };
-                    let input = Item::new(LN, &input);
-                    self.submit_once(user, purpose, (Some(input), None), (price, 0));
-                }
-                PayEffect::Ask { request, .. } => self.gateway.asked(Ask::Pay(user, request)),
-                PayEffect::Watch(_) | PayEffect::WakeAt(_) => {}
-            }
-        }
-    }
-
-    fn want_receive(&mut self, user: usize, effects: Vec<ReceiveEffect>) {
-        for effect in effects {
-            match effect {
-                ReceiveEffect::Ask { request, .. } => {
-                    self.gateway.asked(Ask::Invoice(user, request));
-                }
-                ReceiveEffect::Claim(input) => {
-                    let amount = self.contract(input.contract).account.unwrap().amount;
-                    let input = Item::new(LN, &input);
-                    self.submit_once(user, "claim", (Some(input), None), (amount.msat(), 0));
-                }
-                ReceiveEffect::Watch(_) | ReceiveEffect::WakeAt(_) => {}
-            }
-        }
-    }
-
-    /// Makes a transaction, saves it, and sends it; or sends the one that was saved.
-    fn submit_once(
-        &mut self,
-        user: usize,
-        purpose: &str,
-        (input, output): (Option<Item>, Option<Item>),
-        money: (u64, u64),
-    ) {
-        if !self.users[user].saved.contains_key(purpose) {
-            let wallet = self.wallet(u8::try_from(user).unwrap());
-            let signs = |txid| match purpose {
-                "claim" => wallet.sign_claim(0, txid).unwrap(),
-                _ => wallet.sign_refund(0, txid).unwrap(),
-            };
-            let made = self.transaction((input, &signs), output, money);
-            self.users[user].saved.insert(purpose.to_owned(), made);
-        }
-        let transaction = self.users[user].saved[purpose].clone();
-        self.send(purpose, &transaction);
-    }
-
     /// Some time passes.
     pub fn tick(&mut self) {
         for _ in 0..self.outbox.len() {
@@ -406,85 +337,6 @@ impl World {
         if !waits && !self.accepted.contains_key(&id) {
             // What is refused now may come again.
             let _ = self.sequencer.submit(&sent.transaction);
-        }
-    }
-
-    /// All but the row is gone.
-    fn restart(&mut self, user: usize) {
-        match &self.users[user].story {
-            Story::Pay(pay) => {
-                let row = Pay::decode(&pay.encode()).unwrap();
-                let (pay, effects) = row
-                    .step(&self.users[user].wallet, PayEvent::Resume)
-                    .unwrap();
-                self.users[user].story = Story::Pay(pay);
-                self.want_pay(user, effects);
-            }
-            Story::Receive(receive) => {
-                let row = Receive::decode(&receive.encode()).unwrap();
-                let wallet = &self.users[user].wallet;
-                let (receive, effects) = row.step(wallet, NETWORK, ReceiveEvent::Resume).unwrap();
-                self.users[user].story = Story::Receive(receive);
-                self.want_receive(user, effects);
-            }
-        }
-    }
-
-    fn tell_payer(&mut self, user: usize, replies: Vec<crate::gateway::Reply>) {
-        let mut events: Vec<PayEvent> = Vec::new();
-        events.extend(
-            replies
-                .into_iter()
-                .filter_map(crate::gateway::Reply::for_payer),
-        );
-        if let Some(fund) = self.users[user].saved.get("fund") {
-            let contract = ContractId::new(self.out_point(fund));
-            if self.was_accepted(fund) {
-                events.push(PayEvent::Funded(self.out_point(fund)));
-                events.push(PayEvent::Contract(self.contract(contract)));
-            } else if self.was_refused(fund) {
-                events.push(PayEvent::FundingRejected);
-            }
-        }
-        events.push(PayEvent::Height(self.height()));
-        while !events.is_empty() {
-            let next = self.rng.gen_range(0..events.len());
-            let event = events.swap_remove(next);
-            let Story::Pay(pay) = &self.users[user].story else {
-                return;
-            };
-            let stepped = pay.clone().step(&self.users[user].wallet, event);
-            let (pay, effects) = stepped.unwrap();
-            self.users[user].story = Story::Pay(pay);
-            self.want_pay(user, effects);
-        }
-    }
-
-    fn tell_payee(&mut self, user: usize, replies: Vec<crate::gateway::Reply>) {
-        let Story::Receive(receive) = &self.users[user].story else {
-            return;
-        };
-        let offer = receive.offer.offer.id(self.federation);
-        let mut events: Vec<ReceiveEvent> = Vec::new();
-        events.extend(
-            replies
-                .into_iter()
-                .filter_map(crate::gateway::Reply::for_payee),
-        );
-        events.push(ReceiveEvent::Funding(self.funding(offer), self.height()));
-        events.push(ReceiveEvent::Height(self.height()));
-        while !events.is_empty() {
-            let next = self.rng.gen_range(0..events.len());
-            let event = events.swap_remove(next);
-            let Story::Receive(receive) = &self.users[user].story else {
-                return;
-            };
-            let stepped = receive
-                .clone()
-                .step(&self.users[user].wallet, NETWORK, event);
-            let (receive, effects) = stepped.unwrap();
-            self.users[user].story = Story::Receive(receive);
-            self.want_receive(user, effects);
         }
     }
 
