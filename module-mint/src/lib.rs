@@ -3,7 +3,6 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-mod bytes;
 #[cfg(feature = "client")]
 pub mod client;
 mod config;
@@ -16,11 +15,11 @@ mod founding;
 mod server;
 mod types;
 
-pub use bytes::{Bytes, ParseBytesError};
 pub use config::{ConfigError, MintConfig, MintSecret};
 pub use denomination::{Denomination, DenominationError};
 #[cfg(feature = "server")]
 pub use founding::MintTerms;
+pub use guildmint_core::{Bytes, ParseBytesError};
 #[cfg(feature = "server")]
 pub use server::Mint;
 pub use types::{

@@ -10,8 +10,10 @@ mod curve;
 #[cfg(feature = "dealer")]
 pub mod dealer;
 pub mod dkg;
+pub mod encryption;
 mod glv;
 mod hash;
+mod kdf;
 mod keys;
 mod lagrange;
 mod msm;

@@ -53,6 +53,11 @@ impl SecretKeyShare {
         self.index
     }
 
+    /// The number, for what else may be done with it in this crate.
+    pub(crate) fn scalar(&self) -> &Scalar {
+        &self.scalar
+    }
+
     /// The public key of this share.
     pub fn public_key_share(&self) -> PublicKeyShare {
         PublicKeyShare((G2Affine::generator() * self.scalar).into())

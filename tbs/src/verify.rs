@@ -67,5 +67,10 @@ pub(crate) fn pairings_cancel(signature: &G1Affine, pairs: &[(G1Affine, &G2Prepa
     let terms: Vec<(&G1Affine, &G2Prepared)> = std::iter::once((signature, minus_generator))
         .chain(pairs.iter().map(|(point, key)| (point, *key)))
         .collect();
-    multi_miller_loop(&terms).final_exponentiation() == Gt::identity()
+    product_is_one(&terms)
+}
+
+/// Whether Π e(point, key) = 1.
+pub(crate) fn product_is_one(pairs: &[(&G1Affine, &G2Prepared)]) -> bool {
+    multi_miller_loop(pairs).final_exponentiation() == Gt::identity()
 }

@@ -11,12 +11,13 @@ const OWNERS: &[(&str, &[&str])] = &[
     // In its tests.
     ("bdk_wallet", &["guildmint-wallet"]),
     ("electrum-client", &["guildmint-wallet-electrum"]),
-    // SPEC MIN-2: a denomination's key signs notes and nothing else. The first names itself in its tests, the third makes
-    // the keys, and the last two make keys for tests.
+    // SPEC MIN-2: a denomination's key signs notes and nothing else; the Lightning module has a key of its own, which decrypts. The
+    // first names itself in its tests, the fourth makes the keys, and the last two make keys for tests.
     (
         "guildmint-tbs",
         &[
             "guildmint-tbs",
+            "guildmint-ln",
             "guildmint-mint",
             "guildmint-founding",
             "guildmint-dealer",

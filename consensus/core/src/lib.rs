@@ -6,6 +6,7 @@ extern crate self as guildmint_core;
 mod amount;
 mod announcement;
 pub mod api;
+mod bytes;
 mod certificate;
 mod config;
 pub mod encoding;
@@ -24,6 +25,7 @@ mod transaction;
 
 pub use amount::{Amount, AmountError, ParseAmountError};
 pub use announcement::{AddressBook, Announcement, AnnouncementError, Place, PlaceError};
+pub use bytes::{Bytes, ParseBytesError};
 pub use certificate::{Certificate, CertificateError, EpochResult};
 pub use config::{
     ConfigError, GenesisConfig, GuardianKeys, InviteCode, ModuleConfig, ParseInviteError,

@@ -8,10 +8,10 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::proof::{prove, verify, Claim, Proof};
 use super::transcript::Transcript;
-use super::{kdf, Params};
+use super::Params;
 use crate::curve::{nonzero, point_type};
 use crate::wire::Bytes;
-use crate::{glv, ScalarError, ShareIndex};
+use crate::{glv, kdf, ScalarError, ShareIndex};
 
 const POSSESSION_TAG: &[u8] = b"guildmint-tbs/dkg/possession/1";
 const SHARE_TAG: &[u8] = b"guildmint-tbs/dkg/share/1";

@@ -34,7 +34,6 @@ mod dealing;
 mod encryption;
 mod fault;
 mod items;
-mod kdf;
 mod params;
 mod proof;
 mod sum;

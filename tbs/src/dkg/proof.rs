@@ -9,9 +9,9 @@ use bls12_381::{G1Affine, G1Projective, G2Affine, G2Projective, Scalar};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::kdf;
 use super::transcript::Transcript;
 use crate::glv;
+use crate::kdf;
 use crate::msm::multi_scalar_mul;
 use crate::wire::Bytes;
 

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 const BLOCK: usize = 64;
 
 /// A key from which others are derived.
-pub(super) type Key = Zeroizing<[u8; 32]>;
+pub(crate) type Key = Zeroizing<[u8; 32]>;
 
 /// HMAC (RFC 2104). Keys here are no longer than a block.
 fn hmac(key: &[u8], message: &[&[u8]]) -> Key {
@@ -29,13 +29,13 @@ fn hmac(key: &[u8], message: &[&[u8]]) -> Key {
 }
 
 /// HKDF-Extract. The salt says what the key is for; it is a constant shorter than a block.
-pub(super) fn extract(salt: &'static [u8], secret: &[u8]) -> Key {
+pub(crate) fn extract(salt: &'static [u8], secret: &[u8]) -> Key {
     debug_assert!(salt.len() <= BLOCK);
     hmac(salt, &[secret])
 }
 
 /// HKDF-Expand, to a length of at most 255·32 bytes.
-pub(super) fn expand<const N: usize>(key: &Key, info: &[u8]) -> Zeroizing<[u8; N]> {
+pub(crate) fn expand<const N: usize>(key: &Key, info: &[u8]) -> Zeroizing<[u8; N]> {
     const { assert!(N <= 255 * 32) };
     let mut output = Zeroizing::new([0; N]);
     let mut before = None::<Key>;
@@ -49,7 +49,7 @@ pub(super) fn expand<const N: usize>(key: &Key, info: &[u8]) -> Zeroizing<[u8; N
 }
 
 /// A uniform scalar: 64 bytes reduced, which leaves no bias. Zero once in 2²⁵⁵.
-pub(super) fn expand_to_scalar(key: &Key, info: &[u8]) -> Zeroizing<Scalar> {
+pub(crate) fn expand_to_scalar(key: &Key, info: &[u8]) -> Zeroizing<Scalar> {
     Zeroizing::new(Scalar::from_bytes_wide(&expand(key, info)))
 }
 

@@ -105,12 +105,9 @@ mod tests {
             bytes
         );
         let mut encoded = Vec::new();
-        guildmint_core::encoding::write(&mut encoded, &bytes);
+        crate::encoding::write(&mut encoded, &bytes);
         assert_eq!(encoded, [0xab; 3]);
-        assert_eq!(
-            guildmint_core::encoding::read::<Bytes<3>>(&encoded),
-            Ok(bytes)
-        );
+        assert_eq!(crate::encoding::read::<Bytes<3>>(&encoded), Ok(bytes));
     }
 
     #[test]
@@ -121,6 +118,6 @@ mod tests {
                 format!("{text:?} is not 6 hexadecimal digits")
             );
         }
-        assert!(guildmint_core::encoding::read::<Bytes<3>>(&[1, 2]).is_err());
+        assert!(crate::encoding::read::<Bytes<3>>(&[1, 2]).is_err());
     }
 }

@@ -1,0 +1,33 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod api;
+mod config;
+mod contract;
+mod gateway;
+mod ids;
+mod items;
+pub mod limits;
+mod offer;
+mod signed;
+
+pub use api::{
+    ContractAnswer, GatewayAnswer, GatewaysAnswer, OffersAnswer, ShareAnswer, ShareRequest,
+};
+pub use config::{share_index, ConfigError, LnConfig, LnFees, LnSecret, LnTerms};
+pub use contract::{
+    Closing, ContractAccount, Forfeit, IncomingContract, OfferRef, OutgoingContract, Terms,
+};
+pub use gateway::{
+    Announcement, AnnouncementError, FeeSchedule, Hop, InvoiceAnswer, InvoiceRequest, PayRequest,
+    SignedAnnouncement,
+};
+pub use ids::{ContractId, InvoiceHash, OfferId, PaymentHash, Preimage};
+pub use items::{LnInput, LnOutcome, LnOutput, Vouching, Witness};
+pub use offer::{EncryptedPreimage, Offer, SignedOffer};
+pub use signed::WrongSignature;
+
+/// The kind of this module: its name in configs and URLs.
+pub const KIND: &str = "ln";
