@@ -67,7 +67,7 @@ fn wanted(desk: &Desk, federation: FederationId) -> Option<Announcement> {
     desk.may_begin(&served).ok()?;
     let height = desk.federations.get(&federation)?.height;
     let settings = served.settings;
-    let node_key = desk.node.node_id;
+    let node_key = desk.node.as_ref()?.node_id;
     Some(Announcement {
         key: desk.keys.gateway(federation).x_only_public_key().0,
         node_key: node_key.and_then(|id| PublicKey::from_slice(&id.0).ok()),

@@ -12,7 +12,7 @@ use crate::{
     federation::{FederationState, Order},
     keys::Keys,
     limits,
-    node::{NodeState, RequestId},
+    node::{NodeId, NodeState, RequestId},
     operation::{fetch, pay, receive, ContractKey, Fetch, Incoming, Outgoing},
     reply::Reply,
     rows::{
@@ -47,7 +47,8 @@ pub(crate) struct Desk {
     /// For names that nobody guesses.
     pub(crate) random: [u8; 32],
     pub(crate) rows: Rows,
-    pub(crate) node: NodeState,
+    /// Unknown until it is told.
+    pub(crate) node: Option<NodeState>,
     pub(crate) federations: BTreeMap<FederationId, FederationState>,
     /// Contracts about which a federation is asked, with who wants which invoice paid for them.
     pub(crate) looks: BTreeMap<ContractKey, Vec<(Ticket, String)>>,
@@ -73,7 +74,7 @@ impl Desk {
             keys,
             random,
             rows,
-            node: NodeState::default(),
+            node: None,
             federations: BTreeMap::new(),
             looks: BTreeMap::new(),
             paying: BTreeMap::new(),
@@ -197,6 +198,9 @@ impl Desk {
         self.rows.put(&IncomingRow(hash), incoming);
         if let Some(before) = before {
             self.index_incoming(hash, &before, -1);
+            if let Some(contract) = before.contract() {
+                self.contracts.remove(&(before.federation, contract));
+            }
         }
         self.index_incoming(hash, incoming, 1);
     }
@@ -226,7 +230,10 @@ impl Desk {
             self.contracts.insert((federation, contract), hash);
         }
         let offer = incoming.offer.offer.id(federation);
-        self.offers.insert((federation, offer), hash);
+        match incoming.has_ended() {
+            true => self.offers.remove(&(federation, offer)),
+            false => self.offers.insert((federation, offer), hash),
+        };
     }
 
     pub(crate) fn fetch(&self, request: RequestId) -> Option<Fetch> {
@@ -239,9 +246,19 @@ impl Desk {
             .is_some_and(|totals| totals.halted)
     }
 
+    /// Whether node and federation have been heard of since the start. Before that, what comes waits: it would only be refused.
+    pub(crate) fn is_ready(&self, federation: FederationId) -> bool {
+        self.node.is_some() && self.federations.contains_key(&federation)
+    }
+
+    pub(crate) fn node_id(&self) -> Option<NodeId> {
+        self.node.as_ref().and_then(|node| node.node_id)
+    }
+
     /// All that the gateway has: on Lightning, in federations, and in contracts that it can claim.
     pub(crate) fn worth(&self) -> Amount {
-        let balances = self.node.balances;
+        let node = self.node.as_ref();
+        let balances = node.map(|node| node.balances).unwrap_or_default();
         let node = [
             balances.wallet_msat,
             balances.reserved_msat,

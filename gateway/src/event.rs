@@ -71,7 +71,7 @@ pub enum Event {
         /// What.
         news: News,
     },
-    /// The node delivers an event.
+    /// The node delivers an event. One that cannot be judged yet is not said to be handled, and is to be delivered again.
     Node(Delivery),
     /// The node's answer to a call that has one.
     Answered(Answer),

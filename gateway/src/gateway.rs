@@ -62,13 +62,15 @@ impl Gateway {
             Event::Command { ticket, command } => self.command(ticket, command),
             Event::Federation { federation, news } => self.news(federation, news),
             Event::Node(delivery) => {
-                self.node_event(delivery.event);
-                self.desk.call(Call::Handled(delivery.number));
+                if receive::may_handle(&self.desk, &delivery.event) {
+                    self.node_event(delivery.event);
+                    self.desk.call(Call::Handled(delivery.number));
+                }
             }
             Event::Answered(answer) => self.answered(answer),
             Event::NodeState(state) => {
-                let is_new = self.desk.node.node_id != state.node_id;
-                self.desk.node = *state;
+                let is_new = self.desk.node.is_none() || self.desk.node_id() != state.node_id;
+                self.desk.node = Some(*state);
                 if is_new {
                     self.announce_everywhere();
                 }

@@ -19,29 +19,32 @@ impl Desk {
         if let Some(trouble) = &state.trouble {
             return Err(format!("the federation is not well: {trouble}"));
         }
-        if self.node.node_id.is_none() {
+        let node = self.node.as_ref();
+        let node = node.ok_or("nothing is heard of the Lightning node yet")?;
+        if node.node_id.is_none() {
             return Ok(state.height);
         }
-        if let Some(trouble) = &self.node.trouble {
+        if let Some(trouble) = &node.trouble {
             return Err(format!("the Lightning node is not well: {trouble}"));
         }
-        let synced = self.node.synced_at_ms.unwrap_or(0);
+        let synced = node.synced_at_ms.unwrap_or(0);
         if self.now.0.saturating_sub(synced) > limits::MAX_SYNC_AGE_MS {
             return Err("the Lightning node has not seen the chain's tip for too long".to_owned());
         }
-        if self.node.height.abs_diff(state.height) > limits::MAX_SKEW_BLOCKS {
+        if node.height.abs_diff(state.height) > limits::MAX_SKEW_BLOCKS {
             return Err(format!(
                 "the Lightning node is at height {}, and the federation at {}",
-                self.node.height, state.height
+                node.height, state.height
             ));
         }
-        Ok(self.node.height.max(state.height))
+        Ok(node.height.max(state.height))
     }
 
     /// The highest height that anybody has named: for alarms, which should rather come early.
     pub(crate) fn any_height(&self, federation: FederationId) -> u32 {
         let state = self.federations.get(&federation);
-        state.map_or(0, |state| state.height).max(self.node.height)
+        let node = self.node.as_ref().map_or(0, |node| node.height);
+        state.map_or(0, |state| state.height).max(node)
     }
 
     /// Whether anything new may be begun in a federation.

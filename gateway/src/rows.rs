@@ -41,9 +41,10 @@ pub(crate) struct IntentRow(pub PaymentHash);
 #[row(table = 4, value = Incoming, resident)]
 pub(crate) struct IncomingRow(pub PaymentHash);
 
-/// HTLCs that nobody waits for, and that have to go back.
+/// HTLCs that nobody waits for, and whether they have gone back. ⚠ It stays: the news of them may come again, and must not be taken for that of
+/// others.
 #[derive(Debug, Serialize, Deserialize, Row)]
-#[row(table = 5, value = (), resident)]
+#[row(table = 5, value = bool, resident)]
 pub(crate) struct StrayRow(pub PaymentHash);
 
 /// An invoice that is being fetched, or waits for its contract.
@@ -179,7 +180,7 @@ mod tests {
     #[test]
     fn damaged_rows_are_not_overlooked() {
         let mut rows = Rows::default();
-        rows.put(&StrayRow(PaymentHash::from([1; 32])), &());
+        rows.put(&StrayRow(PaymentHash::from([1; 32])), &false);
         rows.put(&TotalsRow(()), &Totals::default());
         let mut memory = Memory::default();
         memory.apply(rows.take_changes());

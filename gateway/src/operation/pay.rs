@@ -254,6 +254,9 @@ fn begin(
     invoice: &str,
 ) -> Result<Outgoing, GatewayError> {
     let id = key.contract;
+    if !desk.is_ready(key.federation) {
+        return Err(GatewayError::NotNow("it is starting".to_owned()));
+    }
     let account = answer.account.ok_or(GatewayError::NoContract(id))?;
     let Terms::Outgoing(contract) = account.terms else {
         return Err(GatewayError::NotOurs(id));

@@ -15,7 +15,7 @@ mod checks;
 mod htlcs;
 mod state;
 
-pub(crate) use htlcs::{claimed, held, not_settled, return_stray, returned};
+pub(crate) use htlcs::{claimed, held, may_handle, not_settled, return_stray, returned};
 pub(crate) use state::{End, Happening, Htlcs, Incoming, Payer, State};
 
 use guildmint_core::{Amount, FederationId};
@@ -270,7 +270,7 @@ pub(crate) fn start(desk: &mut Desk) {
             resume(desk, hash);
         }
     }
-    for (StrayRow(hash), ()) in desk.rows.scan() {
+    for (StrayRow(hash), _) in desk.rows.scan() {
         return_stray(desk, hash);
     }
 }

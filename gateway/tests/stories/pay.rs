@@ -2,7 +2,8 @@
 
 use guildmint_core::Amount;
 use guildmint_gateway::{
-    node::fake::Faults, Command, GatewayError, Limits, Reply, Settings, Warning,
+    node::{self, fake::Faults, Delivery, PaymentFailure},
+    Command, Event, GatewayError, Limits, Reply, Settings, Warning,
 };
 use guildmint_ln::{Closing, OutgoingContract, PayRequest};
 
@@ -415,4 +416,51 @@ fn a_federation_that_is_left_gets_nothing_new_and_what_was_begun_ends() {
     assert_eq!(world.react(&first, begun), Some(true));
     assert_eq!(world.react(&second, refused), Some(false));
     assert_ne!(world.gateway.worth(), Amount::ZERO);
+}
+
+#[test]
+fn a_failure_that_is_told_after_a_success_changes_nothing() {
+    let mut world = World::new(1);
+    let invoice = world.invoice(1, AMOUNT);
+    let contract = world.contract(0, preimage(1).hash(), CONTRACT);
+    let purchase = world.buy(0, contract, &invoice);
+    let ticket = world.pay(&purchase);
+    world.federations[0].stall(true);
+    world.rounds(20);
+    for state in ["claiming", "claimed"] {
+        assert_eq!(world.state_of(1), [state]);
+        world.feed(Event::Node(Delivery {
+            number: 99,
+            event: node::Event::PaymentFailed {
+                hash: preimage(1).hash().into(),
+                reason: PaymentFailure::Retried,
+            },
+        }));
+        assert_eq!(world.state_of(1), [state]);
+        world.federations[0].stall(false);
+        world.settle();
+    }
+    assert_eq!(world.react(&purchase, ticket), Some(true));
+}
+
+#[test]
+fn what_comes_before_anything_is_known_is_refused_for_the_moment_and_not_given_up() {
+    let mut world = World::new(1);
+    let invoice = world.invoice(1, AMOUNT);
+    let contract = world.contract(0, preimage(1).hash(), CONTRACT);
+    let purchase = world.buy(0, contract, &invoice);
+    world.start_untold();
+    let early = world.pay(&purchase);
+    for news in world.federations[0].turn() {
+        let federation = world.federations[0].id();
+        world.feed(Event::Federation { federation, news });
+    }
+    assert!(matches!(
+        world.replies[&early],
+        Err(GatewayError::NotNow(_))
+    ));
+    world.settle();
+    let ticket = world.pay(&purchase);
+    world.settle();
+    assert_eq!(world.react(&purchase, ticket), Some(true));
 }

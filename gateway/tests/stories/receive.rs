@@ -2,8 +2,8 @@
 
 use guildmint_gateway::{
     federation::fake::Refused,
-    node::{PaymentFailure, SentState},
-    Command, GatewayError, LightningNode, Limits, Reply, Settings, Warning,
+    node::{self, Delivery, PaymentFailure, SentState},
+    Command, Event, GatewayError, LightningNode, Limits, Reply, Settings, Warning,
 };
 use guildmint_ln::Closing;
 
@@ -392,4 +392,43 @@ fn the_power_fails_before_and_after_every_save_and_everybody_has_what_is_theirs(
             }
         }
     }
+}
+
+#[test]
+fn htlcs_that_come_before_anything_is_known_wait() {
+    let mut world = World::new(1);
+    let offer = world.offer(0, 1, AMOUNT, true);
+    let invoice = world.receive(0, offer);
+    world.pay_from_outside(1, &invoice, INVOICE);
+    world.start_untold();
+    for delivery in world.node.events(10).unwrap() {
+        world.feed(Event::Node(delivery));
+    }
+    assert_eq!(world.state_of(1), ["open"]);
+    world.settle();
+    assert!(is_paid(&world, 1));
+}
+
+#[test]
+fn a_hash_on_which_htlcs_went_back_is_never_used_again() {
+    let mut world = World::new(1);
+    let event = Event::Node(Delivery {
+        number: 99,
+        event: node::Event::Held {
+            hash: preimage(1).hash().into(),
+            amount_msat: INVOICE,
+            claim_deadline_height: 400,
+        },
+    });
+    world.feed(event.clone());
+    world.settle();
+    // ⚠ Told of them once more, the gateway would fund an offer that was made on the hash since.
+    let offer = world.offer(0, 1, AMOUNT, true);
+    let request = world.request(0, offer);
+    let ticket = world.ask(Command::Invoice(request));
+    let used = GatewayError::HashUsed(preimage(1).hash());
+    assert_eq!(world.replies[&ticket], Err(used));
+    world.feed(event);
+    world.settle();
+    assert_eq!(world.worth_msat(), WORTH);
 }

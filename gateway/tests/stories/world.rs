@@ -166,7 +166,7 @@ impl World {
         ticket
     }
 
-    fn feed(&mut self, event: Event) {
+    pub fn feed(&mut self, event: Event) {
         if self.is_dark {
             return;
         }
@@ -255,7 +255,8 @@ impl World {
         self.start_again();
     }
 
-    fn start_again(&mut self) {
+    /// It starts again, and is told nothing yet but how late it is.
+    pub fn start_untold(&mut self) {
         self.failures += 1;
         self.failure = None;
         self.is_dark = false;
@@ -265,6 +266,10 @@ impl World {
         self.node.start();
         self.gateway = Gateway::load(self.disk.clone(), &SEED, [4; 32]).unwrap();
         self.feed(Event::Time { now: self.now });
+    }
+
+    fn start_again(&mut self) {
+        self.start_untold();
         self.tell_states();
         for (ticket, command) in self.asked.clone() {
             self.feed(Event::Command { ticket, command });

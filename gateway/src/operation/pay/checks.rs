@@ -49,8 +49,7 @@ pub(super) fn plan(
         return Err(GivenUp::Expired);
     }
     let is_own = desk
-        .node
-        .node_id
+        .node_id()
         .is_some_and(|id| id.0 == invoice.payee.serialize());
     // A hash that somebody of ours waits for is never paid by Lightning: it would be paid to ourselves, or to a thief of the hash.
     if is_own || desk.incoming(contract.hash).is_some() {

@@ -15,6 +15,7 @@ use crate::{
         pay::{self, GivenUp},
         ContractKey,
     },
+    rows::StrayRow,
 };
 
 /// Whether an invoice may be made for an offer.
@@ -30,7 +31,8 @@ pub(super) fn register(desk: &Desk, request: &InvoiceRequest) -> Result<Incoming
         .verify(federation)
         .map_err(|_| GatewayError::Offer)?;
     // ⚠ Two offers on one hash would be one payment with two payees; an offer on a hash that is paid somewhere else, a trap.
-    if desk.incoming(offer.hash).is_some() || pay::is_taken(desk, offer.hash) {
+    let had_htlcs = desk.rows.contains(&StrayRow(offer.hash));
+    if had_htlcs || desk.incoming(offer.hash).is_some() || pay::is_taken(desk, offer.hash) {
         return Err(GatewayError::HashUsed(offer.hash));
     }
     desk.may_begin(&served).map_err(GatewayError::NotNow)?;

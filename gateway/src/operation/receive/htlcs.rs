@@ -12,6 +12,15 @@ use crate::{
     warning::Warning,
 };
 
+/// Whether an event can be judged: HTLCs that wait can not, before anything is known of where they are to be paid out.
+pub(crate) fn may_handle(desk: &Desk, event: &node::Event) -> bool {
+    let node::Event::Held { hash, .. } = event else {
+        return true;
+    };
+    let incoming = desk.incoming((*hash).into());
+    incoming.is_none_or(|incoming| desk.is_ready(incoming.federation))
+}
+
 /// All parts of a payment wait at the node.
 pub(crate) fn held(desk: &mut Desk, hash: node::PaymentHash, amount_msat: u64, deadline: u32) {
     let hash = hash.into();
@@ -25,7 +34,9 @@ pub(crate) fn held(desk: &mut Desk, hash: node::PaymentHash, amount_msat: u64, d
         });
     let Some(incoming) = incoming.filter(|_| expected) else {
         // Nobody waits for them, or somebody has been paid already.
-        desk.rows.put(&StrayRow(hash), &());
+        if !desk.rows.contains(&StrayRow(hash)) {
+            desk.rows.put(&StrayRow(hash), &false);
+        }
         return return_stray(desk, hash);
     };
     if !incoming.is_open() {
@@ -57,7 +68,7 @@ pub(crate) fn claimed(desk: &mut Desk, hash: node::PaymentHash) {
 /// HTLCs have gone back, because we said so, or by themselves.
 pub(crate) fn returned(desk: &mut Desk, hash: node::PaymentHash) {
     let hash = hash.into();
-    desk.rows.remove(&StrayRow(hash));
+    stray_is_back(desk, hash);
     match desk.incoming(hash).map(|incoming| incoming.state) {
         Some(State::Returning { .. }) => step(desk, hash, Happening::Gone),
         // ⚠ What is claimed in time is claimed, whatever an event says that may be of before. The node's answer to the claim decides.
@@ -81,13 +92,13 @@ pub(crate) fn not_settled(
     let hash = hash.into();
     let gone = matches!(refusal, Refusal::NothingHeld(_) | Refusal::Settled(..));
     if !gone {
-        let stray = desk.rows.contains(&StrayRow(hash));
+        let stray = desk.rows.get(&StrayRow(hash)) == Some(false);
         return desk.retry(match stray && !claiming {
             true => Concern::Stray(hash),
             false => Concern::Incoming(hash),
         });
     }
-    desk.rows.remove(&StrayRow(hash));
+    stray_is_back(desk, hash);
     let state = desk.incoming(hash).map(|incoming| incoming.state);
     let concerns = match state {
         Some(State::Claiming { .. }) => claiming,
@@ -101,8 +112,15 @@ pub(crate) fn not_settled(
 
 /// Gives back HTLCs that nobody waits for.
 pub(crate) fn return_stray(desk: &mut Desk, hash: PaymentHash) {
-    if desk.rows.contains(&StrayRow(hash)) {
+    if desk.rows.get(&StrayRow(hash)) == Some(false) {
         let hash = hash.into();
         desk.call(Call::Command(node::Command::Fail { hash }));
+    }
+}
+
+fn stray_is_back(desk: &mut Desk, hash: PaymentHash) {
+    let row = StrayRow(hash);
+    if desk.rows.get(&row) == Some(false) {
+        desk.rows.put(&row, &true);
     }
 }
