@@ -4,7 +4,7 @@ use guildmint_core::FederationId;
 use guildmint_ln::{limits as ln_limits, ContractId, PaymentHash};
 use thiserror::Error;
 
-use crate::{invoice::InvoiceError, limits, node::Refusal};
+use crate::{limits, node::Refusal};
 
 /// Why a command is not carried out. Nothing was begun, and no contract given up.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -24,9 +24,6 @@ pub enum GatewayError {
     /// ⚠ Whoever asks may not be whose contract it is, so this does not give it up.
     #[error("the contract {0} is for another invoice")]
     OtherInvoice(ContractId),
-    /// See [`InvoiceError`].
-    #[error(transparent)]
-    Invoice(#[from] InvoiceError),
     /// The offer is not signed by its claim key, for this federation.
     #[error("the offer is not signed by its claim key; make it again")]
     Offer,

@@ -1,7 +1,7 @@
 //! What comes of a command.
 
 use guildmint_core::{Amount, FederationId};
-use guildmint_ln::{Forfeit, InvoiceHash, PaymentHash, Preimage};
+use guildmint_ln::{client::GatewayReply, Forfeit, InvoiceHash, PaymentHash, Preimage};
 
 use crate::node::RequestId;
 
@@ -19,6 +19,18 @@ pub enum Reply {
     Fetched(Fetched),
     /// Done.
     Done,
+}
+
+impl Reply {
+    /// What a wallet that asked for a payment is answered.
+    #[must_use]
+    pub fn to_wallet(&self) -> Option<GatewayReply> {
+        match self {
+            Self::Paid(preimage) => Some(GatewayReply::Paid(*preimage)),
+            Self::GivenUp(forfeit) => Some(GatewayReply::Forfeit(*forfeit)),
+            Self::Invoice(_) | Self::Fetched(_) | Self::Done => None,
+        }
+    }
 }
 
 /// An invoice that was fetched.

@@ -18,6 +18,17 @@ pub struct ContractAnswer {
     pub closing: Option<Closing>,
 }
 
+/// Answer to `GET /v1/ln/fundings/{offer id}`. An offer is funded once, so this names one contract at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FundingAnswer {
+    /// The contract that funds the offer; null while there is none.
+    pub contract: Option<ContractId>,
+    /// What is in it.
+    pub account: Option<ContractAccount>,
+    /// How it ended; null while it has not.
+    pub closing: Option<Closing>,
+}
+
 /// Answer to `GET /v1/ln/offers/{payment hash}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffersAnswer {

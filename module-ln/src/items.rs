@@ -79,3 +79,8 @@ pub struct Vouching {
     /// Their keys.
     pub gateways: BTreeSet<XOnlyPublicKey>,
 }
+
+/// What the module asks of the outside world: nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Wire)]
+#[wire(version = 1, max_bytes = 1)]
+pub enum Never {}

@@ -4,17 +4,26 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod api;
+#[cfg(feature = "client")]
+pub mod client;
 mod config;
 mod contract;
+#[cfg(feature = "dealer")]
+pub mod dealer;
+#[cfg(feature = "server")]
+mod founding;
 mod gateway;
 mod ids;
 mod items;
 pub mod limits;
 mod offer;
+#[cfg(feature = "server")]
+mod server;
 mod signed;
 
 pub use api::{
-    ContractAnswer, GatewayAnswer, GatewaysAnswer, OffersAnswer, ShareAnswer, ShareRequest,
+    ContractAnswer, FundingAnswer, GatewayAnswer, GatewaysAnswer, OffersAnswer, ShareAnswer,
+    ShareRequest,
 };
 pub use config::{share_index, ConfigError, LnConfig, LnFees, LnSecret, LnTerms};
 pub use contract::{
@@ -25,8 +34,10 @@ pub use gateway::{
     SignedAnnouncement,
 };
 pub use ids::{ContractId, InvoiceHash, OfferId, PaymentHash, Preimage};
-pub use items::{LnInput, LnOutcome, LnOutput, Vouching, Witness};
+pub use items::{LnInput, LnOutcome, LnOutput, Never, Vouching, Witness};
 pub use offer::{EncryptedPreimage, Offer, SignedOffer};
+#[cfg(feature = "server")]
+pub use server::Ln;
 pub use signed::WrongSignature;
 
 /// The kind of this module: its name in configs and URLs.

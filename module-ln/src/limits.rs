@@ -43,11 +43,12 @@ pub const MAX_HOPS: usize = 4;
 /// again for too long.
 pub const MAX_SHARE_REQUEST_BLOCKS: u32 = 144;
 
-/// Offers, announcements, or both that one epoch drops because their time is over. The rest go in the next epochs.
-pub const MAX_DROPPED: usize = 256;
-
 /// Bytes of an invoice that wallets and gateways hand each other. A longer one is refused.
 pub const MAX_INVOICE_BYTES: usize = 4 * 1024;
 
 /// Bytes of an invoice's description. An [`InvoiceRequest`](crate::InvoiceRequest) with a longer one is refused.
 pub const MAX_DESCRIPTION_BYTES: usize = 512;
+
+/// Blocks that a wallet gives a gateway to pay an invoice, about a week: long enough for a payment that is settled on the chain. After
+/// them the money is taken back.
+pub const OUTGOING_BLOCKS: u32 = 1008;

@@ -2,6 +2,7 @@
 
 use bitcoin::secp256k1::{schnorr::Signature, Keypair, XOnlyPublicKey};
 use guildmint_core::{encoding::write, Amount, Bytes, FederationId, Tagged, Wire};
+use guildmint_tbs::{encryption::Ciphertext, PointError};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -20,7 +21,26 @@ pub struct EncryptedPreimage {
     pub w: Bytes<48>,
 }
 
+impl From<&Ciphertext> for EncryptedPreimage {
+    fn from(ciphertext: &Ciphertext) -> Self {
+        let (u, v, w) = ciphertext.to_parts();
+        Self {
+            u: Bytes(u),
+            v: Bytes(v),
+            w: Bytes(w),
+        }
+    }
+}
+
 impl EncryptedPreimage {
+    /// The ciphertext.
+    ///
+    /// # Errors
+    /// If its points are none: canonical, in the subgroup, and not the identity.
+    pub fn ciphertext(&self) -> Result<Ciphertext, PointError> {
+        Ciphertext::from_parts(&self.u.0, &self.v.0, &self.w.0)
+    }
+
     /// What it is found by: a ciphertext is used once ever (SPEC LN-2). Half a hash keeps the index small; two ciphertexts with one
     /// are 2^64 work for their author, whose loss it is.
     #[must_use]

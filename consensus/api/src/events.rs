@@ -43,7 +43,8 @@ impl EventHub {
         });
     }
 
-    fn listen(&self) -> Receiver<Arc<str>> {
+    /// From here on, what is told.
+    pub(crate) fn listen(&self) -> Receiver<Arc<str>> {
         let (sender, receiver) = bounded(MAX_WAITING);
         self.0
             .lock()

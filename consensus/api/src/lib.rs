@@ -18,6 +18,7 @@ mod routes;
 mod setup;
 mod signal;
 mod turns;
+mod watch;
 
 mod problem;
 

@@ -28,7 +28,7 @@ use crate::{
     connection::TurnSlot,
     events::events,
     form::parameters,
-    health, pages, problem, Access, Backend, MAX_BODY_BYTES,
+    health, pages, problem, watch, Access, Backend, MAX_BODY_BYTES,
 };
 
 const TRANSACTIONS: &str = "/v1/transactions";
@@ -198,7 +198,7 @@ async fn query<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
             .to_owned(),
         parameters: parameters(request.url())?,
     };
-    let answer = request.state().query(kind, query).await?;
+    let answer = watch::answer(&request, kind, query).await?;
     Ok(json(StatusCode::Ok, &answer))
 }
 

@@ -8,10 +8,10 @@ use std::{sync::atomic::Ordering, time::Duration};
 use common::{accepted, encoded, run, serve, serve_operator, token, transaction, Client, TXID};
 use guildmint_api::{Access, Limits, MAX_BODY_BYTES};
 use guildmint_core::{
-    api::{Problem, TransactionStatus},
+    api::{mark, EpochEvent, Problem, TransactionStatus},
     limits::{MAX_TRANSACTION_BYTES, MAX_WAIT_SECONDS},
     module::Reject,
-    Wire as _,
+    Digest, Epoch, Wire as _,
 };
 use serde_json::json;
 
@@ -50,6 +50,46 @@ fn a_submission_is_answered_by_what_became_of_it() {
         let answer = client.post(SUBMIT, BYTES, &encoded()).await;
         assert!(answer.is_problem(429, "slow_down"));
         assert!(answer.headers.contains_key("retry-after"));
+    });
+}
+
+#[test]
+fn an_answer_that_the_client_has_is_waited_on_until_it_is_another() {
+    run(async {
+        let (backend, serving) = serve(Limits::default()).await;
+        let mut client = Client::connect(&serving).await;
+        let epoch = EpochEvent {
+            epoch: Epoch(8),
+            digest: Digest([7; 32]),
+            transactions: 1,
+        };
+        let path = |seconds, known: &str| format!("/v1/name/x?a=1&wait={seconds}&known={known}");
+        let first = client.get("/v1/name/x?a=1").await.json();
+        assert_eq!(
+            first,
+            json!({ "name": "guild", "parameters": { "a": "1" } })
+        );
+        // Another than the one that it has: at once.
+        assert_eq!(client.get(&path(60, "00")).await.json(), first);
+
+        // The same: when an epoch has changed it. One that has not says nothing.
+        while backend.waits.1.try_recv().is_ok() {}
+        let wait = path(60, &mark(&first));
+        let request = format!("GET {wait} HTTP/1.1\r\nHost: guardian\r\n\r\n");
+        client.send(request).await;
+        backend.waits.1.recv().await.unwrap();
+        backend.events.publish(&epoch);
+        backend.waits.1.recv().await.unwrap();
+        *backend.name.lock().unwrap() = "another".into();
+        backend.events.publish(&epoch);
+        let second = client.answer().await.json();
+        assert_eq!(second["name"], "another");
+
+        // Or when the time is over.
+        let late = client.get(&path(1, &mark(&second))).await.json();
+        assert_eq!(late, second);
+        let wrong = client.get("/v1/name/x?wait=soon&known=00").await;
+        assert!(wrong.is_problem(400, "malformed"), "{wrong:?}");
     });
 }
 

@@ -10,7 +10,7 @@ use crate::{
     hash::FederationId,
     hash::TxId,
     module::Reject,
-    Announcement, Audit, Certificate, Digest, Epoch, PeerId,
+    Announcement, Audit, Certificate, Digest, Epoch, PeerId, Tagged,
 };
 
 /// Answer to `POST /v1/transactions` and `GET /v1/transactions/{txid}`.
@@ -157,6 +157,14 @@ pub struct EpochEvent {
     pub digest: Digest,
     /// How many transactions were accepted.
     pub transactions: usize,
+}
+
+/// What a client calls an answer of a module that it has, so as to be told when it is another: `?wait=SECONDS&known=MARK`. 32 hexadecimal
+/// digits of a hash over the JSON without spaces, keys in their order.
+#[must_use]
+pub fn mark(answer: &Json) -> String {
+    let hash = Tagged::new("guildmint/answer").add(answer.to_string());
+    hex::encode(&hash.finish()[..16])
 }
 
 /// Body of every error, `application/problem+json` (RFC 9457).

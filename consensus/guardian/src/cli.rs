@@ -121,6 +121,9 @@ pub struct Options {
     /// Versions to go on to without guardians that do not know them, such as mint=2. Takes effect if t operators say so.
     #[structopt(long, value_name = "kind=version")]
     pub insist: Option<String>,
+    /// Keys of Lightning gateways that you know and vouch for, with commas between.
+    #[structopt(long, value_name = "keys")]
+    pub vouch: Option<String>,
     /// Electrum servers, with commas between.
     #[structopt(long, value_name = "urls")]
     pub electrum: Option<String>,
@@ -173,6 +176,7 @@ impl Options {
             (Key::API_URL, self.api_url),
             (Key::P2P_ADDRESS, self.p2p_address),
             (Key::INSIST, self.insist),
+            (Key::VOUCH, self.vouch),
             (Key::ELECTRUM, self.electrum),
             (Key::LOG_FORMAT, self.log_format),
             (Key::LOG, self.log),

@@ -7,12 +7,13 @@ pub use admin::AdminSettings;
 pub use passphrase::{first_line, read_passphrase, read_passphrase_file};
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, io,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
+use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::{GenesisConfig, PeerId};
 use serde_json::{json, Value as Json};
 use thiserror::Error;
@@ -99,6 +100,13 @@ impl Key {
         name: "insist",
         default: None,
         expected: "kinds of modules and versions that you want without guardians who do not know them, such as mint=2",
+    };
+    /// Gateways that it vouches for.
+    pub const VOUCH: Self = Self {
+        name: "vouch",
+        default: None,
+        expected:
+            "keys of Lightning gateways that you know, hexadecimal, at most 16 with commas between",
     };
     /// How logs look.
     pub const LOG_FORMAT: Self = Self {
@@ -194,6 +202,7 @@ impl Sources {
             Key::API_URL => file.api_url.clone(),
             Key::P2P_ADDRESS => file.p2p_address.clone(),
             Key::INSIST => file.insist.clone(),
+            Key::VOUCH => file.vouch.as_ref().map(|keys| keys.join(",")),
             Key::ELECTRUM => match file.electrum.as_deref() {
                 None | Some([]) => None,
                 Some(urls) => Some(urls.join(",")),
@@ -265,6 +274,8 @@ pub struct Settings {
     pub p2p_address: Option<Vec<String>>,
     /// Versions of modules' rules, by kind, that it wants though not all guardians know them.
     pub insist: BTreeMap<String, u16>,
+    /// Keys of Lightning gateways that its operator vouches for.
+    pub vouch: BTreeSet<XOnlyPublicKey>,
     /// The Electrum servers that it asks; none if the federation has no wallet.
     pub electrum: Vec<String>,
     /// How logs look.
@@ -280,13 +291,14 @@ pub struct Settings {
 }
 
 impl Settings {
-    const KEYS: [Key; 14] = [
+    const KEYS: [Key; 15] = [
         Key::API_LISTEN,
         Key::ADMIN_LISTEN,
         Key::P2P_LISTEN,
         Key::API_URL,
         Key::P2P_ADDRESS,
         Key::INSIST,
+        Key::VOUCH,
         Key::ELECTRUM,
         Key::LOG_FORMAT,
         Key::LOG,
@@ -312,6 +324,9 @@ impl Settings {
             p2p_address: sources.find(Key::P2P_ADDRESS, parse::p2p_addresses)?,
             insist: sources
                 .find(Key::INSIST, parse::versions)?
+                .unwrap_or_default(),
+            vouch: sources
+                .find(Key::VOUCH, parse::gateway_keys)?
                 .unwrap_or_default(),
             electrum: sources
                 .find(Key::ELECTRUM, parse::electrum_urls)?

@@ -92,6 +92,8 @@ pub struct LocalFile {
     pub p2p_address: Option<String>,
     /// Versions of modules' rules to go on to without guardians that do not know them, such as `mint=2`.
     pub insist: Option<String>,
+    /// Keys of Lightning gateways that the operator vouches for.
+    pub vouch: Option<Vec<String>>,
     /// Electrum servers, in the order in which they are tried.
     pub electrum: Option<Vec<String>>,
     /// How logs look: `text` or `json`.

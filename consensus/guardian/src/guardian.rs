@@ -24,6 +24,7 @@ use guildmint_engine::{
     node::{Event, StartError as NodeError},
     Coin, CoinError, Federation, FederationError,
 };
+use guildmint_ln::Vouching;
 use guildmint_net_p2p::{
     Events, GuardianAddress, Network, NetworkConfig, NetworkEvent, StartError as P2pError,
 };
@@ -55,6 +56,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 #[must_use]
 pub fn modules() -> Registry {
     Registry::default()
+        .with::<guildmint_ln::Ln>()
         .with::<guildmint_mint::Mint>()
         .with::<guildmint_wallet::server::Wallet>()
 }
@@ -286,7 +288,8 @@ fn network_config(config: &Config) -> NetworkConfig {
     }
 }
 
-/// What the node is told before anything else: where it is, and which versions its operator wants though not all know them.
+/// What the node is told before anything else: where it is, and which versions its operator wants though not all know them,
+/// and for which gateways the operator vouches.
 fn first_events(config: &Config, federation: &Federation) -> Result<Vec<Event>, RunError> {
     let mut events = vec![Event::Located {
         place: config.place(),
@@ -300,6 +303,12 @@ fn first_events(config: &Config, federation: &Federation) -> Result<Vec<Event>, 
             }
             _ => return Err(RunError::Insist(kind.clone(), version)),
         }
+    }
+    // Also if there are none: some may have been vouched for before.
+    if let Some((module, _)) = config.genesis.module(guildmint_ln::KIND) {
+        let gateways = config.settings.vouch.clone();
+        let news = Vouching { gateways }.encode();
+        events.push(Event::World { module, news });
     }
     Ok(events)
 }

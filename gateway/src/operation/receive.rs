@@ -19,7 +19,7 @@ pub(crate) use htlcs::{claimed, held, may_handle, not_settled, return_stray, ret
 pub(crate) use state::{End, Happening, Htlcs, Incoming, Payer, State};
 
 use guildmint_core::{Amount, FederationId};
-use guildmint_ln::{ContractId, InvoiceRequest, OfferId, PaymentHash, Preimage};
+use guildmint_ln::{client::Invoice, ContractId, InvoiceRequest, OfferId, PaymentHash, Preimage};
 
 use super::{
     pay::{self, GivenUp},
@@ -31,7 +31,6 @@ use crate::{
     error::GatewayError,
     event::Ticket,
     federation::{Funding, Order},
-    invoice::Invoice,
     ledger, limits,
     node::{self, InvoiceOrder, Refusal},
     reply::Reply,

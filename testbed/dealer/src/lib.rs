@@ -91,7 +91,7 @@ pub enum DealError {
     Config(#[from] ConfigError),
     /// The randomness made a key share that is zero.
     #[error("the source of randomness is broken: {0}")]
-    Mint(#[from] guildmint_tbs::dealer::DealError),
+    KeyShare(#[from] guildmint_tbs::dealer::DealError),
     /// A module was dealt for another number of guardians.
     #[error("the {kind} module has secrets for {have} guardians, not {need}")]
     Module {
@@ -115,6 +115,19 @@ pub fn deal_mint(
 ) -> Result<DealtModule, DealError> {
     let (config, secrets) = guildmint_mint::dealer::deal(quorum, denominations, rng)?;
     Ok(DealtModule::new(guildmint_mint::KIND, &config, &secrets))
+}
+
+/// Deals a Lightning module with the usual fees.
+///
+/// # Errors
+/// If the randomness is broken.
+pub fn deal_ln(
+    quorum: Quorum,
+    rng: &mut (impl RngCore + CryptoRng),
+) -> Result<DealtModule, DealError> {
+    let terms = guildmint_ln::LnTerms::default();
+    let (config, secrets) = guildmint_ln::dealer::deal(quorum, terms, rng)?;
+    Ok(DealtModule::new(guildmint_ln::KIND, &config, &secrets))
 }
 
 /// Deals a wallet with the usual parameters, which `adjust` may change.

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use bitcoin::{BlockHash, Network};
 use guildmint_core::Tagged;
 use guildmint_dealer::{
-    deal, deal_mint, deal_wallet,
+    deal, deal_ln, deal_mint, deal_wallet,
     files::{write, Place},
     Parameters,
 };
@@ -117,7 +117,8 @@ fn run(options: Options) -> anyhow::Result<Json> {
         },
         &mut rng,
     );
-    let (genesis, secrets) = deal(&parameters, vec![mint, wallet], &mut rng)?;
+    let ln = deal_ln(quorum, &mut rng)?;
+    let (genesis, secrets) = deal(&parameters, vec![mint, wallet, ln], &mut rng)?;
     write(
         &options.out,
         &genesis,

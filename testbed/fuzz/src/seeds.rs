@@ -5,6 +5,7 @@
 
 mod core;
 mod engine;
+pub mod ln;
 mod modules;
 mod story;
 
@@ -44,6 +45,7 @@ pub fn all() -> Seeds {
     let mut seeds = core::seeds(&story);
     seeds.extend(engine::seeds(&story));
     seeds.extend(modules::seeds(&story));
+    seeds.extend(ln::seeds());
     seeds
 }
 

@@ -33,12 +33,19 @@ targets! {
     certificate
     contribution
     effective_batch
+    encryption
     frame
     genesis
     invite
     key_generation
     key_set
     link_packet
+    ln_config
+    ln_input
+    ln_invoice
+    ln_offer
+    ln_output
+    ln_vouching
     meeting
     mint_config
     mint_input

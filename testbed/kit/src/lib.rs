@@ -3,6 +3,7 @@
 pub mod chain;
 pub mod conformance;
 mod genesis;
+pub mod lightning;
 pub mod play;
 pub mod sequencer;
 

@@ -12,6 +12,7 @@ use guildmint_kit::{
     chain::FakeChain,
     play::{self, Nothing, PlayConfig, PlayMoney, PlayRules},
 };
+use guildmint_ln::{Ln, LnTerms};
 use guildmint_mint::{Denomination, Mint};
 use guildmint_wallet::{server::Wallet, Block};
 use rand::SeedableRng;
@@ -21,6 +22,8 @@ use crate::{net::Faults, outside::WALLET};
 
 /// The number that simulated federations give to the mint.
 const MINT: ModuleId = ModuleId(0);
+/// The same for the Lightning module.
+const LN: ModuleId = ModuleId(2);
 
 /// What kind of world to make.
 #[derive(Debug, Clone)]
@@ -31,7 +34,7 @@ pub struct Setup {
     pub faults: Faults,
     /// Parameters of the play money.
     pub play: PlayConfig,
-    /// Whether there are mint and wallet besides play money.
+    /// Whether there are mint, wallet and Lightning besides play money.
     pub money: bool,
     /// How many blocks must follow one that guardians agree on.
     pub finality_blocks: u32,
@@ -113,6 +116,7 @@ pub(crate) fn deal(setup: &Setup, chain: &FakeChain) -> Vec<Dealt> {
     };
     let registry = Registry::default()
         .with::<PlayMoney>()
+        .with::<Ln>()
         .with::<Mint>()
         .with::<Wallet>();
     let federation = |me: PeerId| {
@@ -193,6 +197,10 @@ impl Modules {
             guildmint_wallet::dealer::deal(Network::Regtest, start, quorum, &mut rng);
         config.finality_blocks = setup.finality_blocks;
         self.add(WALLET, guildmint_wallet::KIND, &config, &secrets);
+        let terms = LnTerms::default();
+        let (config, secrets) =
+            guildmint_ln::dealer::deal(quorum, terms, &mut rng).expect("good randomness");
+        self.add(LN, guildmint_ln::KIND, &config, &secrets);
     }
 
     fn add(&mut self, id: ModuleId, kind: &str, config: &impl Wire, secrets: &[impl Wire]) {

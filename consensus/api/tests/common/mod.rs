@@ -143,6 +143,11 @@ impl Backend for Scripted {
     async fn query(&self, kind: String, query: Query) -> Result<Json, Problem> {
         match kind.as_str() {
             "mint" => Ok(json!({ "path": query.path, "parameters": query.parameters })),
+            "name" => {
+                let name = self.name.lock().unwrap().clone();
+                self.waits.0.send(Duration::ZERO).await.unwrap();
+                Ok(json!({ "name": name, "parameters": query.parameters }))
+            }
             "large" => Ok(json!("x".repeat(32 * 1024 * 1024))),
             "panic" => panic!("scripted"),
             "slow" => std::future::pending().await,

@@ -1,8 +1,10 @@
 //! What the texts of settings mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::Place;
+use guildmint_ln::limits::MAX_VOUCHED;
 
 /// The URL of an API, if it can be announced.
 pub(crate) fn api_url(text: &str) -> Option<String> {
@@ -26,6 +28,12 @@ pub(crate) fn versions(text: &str) -> Option<BTreeMap<String, u16>> {
         Some((kind.to_owned(), version.parse().ok()?))
     };
     text.split(',').map(version).collect()
+}
+
+/// Keys of gateways with commas between, as many as a guardian may vouch for.
+pub(crate) fn gateway_keys(text: &str) -> Option<BTreeSet<XOnlyPublicKey>> {
+    let keys: Option<BTreeSet<_>> = text.split(',').map(|key| key.trim().parse().ok()).collect();
+    keys.filter(|keys| keys.len() <= MAX_VOUCHED)
 }
 
 /// Electrum servers with commas between.

@@ -19,6 +19,7 @@ use guildmint_core::{
 };
 use guildmint_engine::{CoinError, FederationError};
 use guildmint_founding::{meeting::MeetingError, RosterError, SetupCodeError};
+use guildmint_ln::Ln;
 use guildmint_mint::Mint;
 use guildmint_net_p2p::StartError as P2pError;
 use guildmint_store::{DirectoryLock, StoreError};
@@ -44,7 +45,10 @@ const MAX_STEPS: usize = 16;
 /// The modules that this software can found.
 #[must_use]
 pub fn founders() -> Founders {
-    Founders::default().with::<Mint>().with::<Wallet>()
+    Founders::default()
+        .with::<Ln>()
+        .with::<Mint>()
+        .with::<Wallet>()
 }
 
 /// What to found with.

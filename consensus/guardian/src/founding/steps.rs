@@ -13,6 +13,7 @@ use guildmint_founding::{
     key_generation::KeyGenerationNews, CheckPhrase, Meeting, Proposal, Roster, Seed, SetupCode,
     KEY_GENERATION,
 };
+use guildmint_ln::LnTerms;
 use guildmint_mint::MintTerms;
 use guildmint_net_p2p::check_address;
 use guildmint_wallet::{Block, WalletTerms};
@@ -205,6 +206,7 @@ impl Organizer {
                 guildmint_wallet::KIND,
                 WalletTerms::new(network, start).encode(),
             ),
+            (guildmint_ln::KIND, LnTerms::default().encode()),
         ];
         let modules = terms.map(|(kind, terms)| ModuleTerms {
             kind: kind.to_owned(),

@@ -1,12 +1,11 @@
 //! What is checked before a contract is taken on, in the order of how little it takes.
 
 use guildmint_core::Amount;
-use guildmint_ln::{InvoiceHash, OutgoingContract};
+use guildmint_ln::{client::Invoice, InvoiceHash, OutgoingContract};
 
 use super::{is_taken, GivenUp, Way};
 use crate::{
     desk::Desk,
-    invoice::Invoice,
     limits::{RETRY_BLOCKS, SETTLE_BLOCKS, WAY_BLOCKS},
     node::PaymentOrder,
     operation::{fetch, receive, ContractKey},
@@ -45,7 +44,7 @@ pub(super) fn plan(
     if is_taken(desk, contract.hash) {
         return Err(GivenUp::HashUsed);
     }
-    if desk.now.0 / 1000 >= invoice.expires_at_s {
+    if invoice.is_open(desk.now.0 / 1000).is_err() {
         return Err(GivenUp::Expired);
     }
     let is_own = desk
@@ -56,7 +55,11 @@ pub(super) fn plan(
         return swap(desk, key, contract, amount, &invoice, &served);
     }
     let delta = cltv_delta(desk, key, contract.timelock)?;
-    if delta < invoice.final_cltv_delta.saturating_add(WAY_BLOCKS) {
+    if u64::from(delta)
+        < invoice
+            .min_final_cltv_expiry_delta
+            .saturating_add(WAY_BLOCKS.into())
+    {
         return Err(GivenUp::TooShort(delta));
     }
     let max_fee_msat = fee_limit(&served, amount, invoice.amount)?;

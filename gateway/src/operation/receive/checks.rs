@@ -1,12 +1,11 @@
 //! What is checked before an invoice is made, and before a contract is funded.
 
-use guildmint_ln::{limits as ln_limits, InvoiceHash, InvoiceRequest};
+use guildmint_ln::{client::Invoice, limits as ln_limits, InvoiceHash, InvoiceRequest};
 
 use super::{Htlcs, Incoming, State};
 use crate::{
     desk::Desk,
     error::GatewayError,
-    invoice::Invoice,
     limits::{
         FUNDING_BLOCKS, INVOICE_SLACK_MS, MAX_INVOICES, MAX_INVOICE_EXPIRY_S, MIN_FUND_BLOCKS,
         OPEN_BLOCKS, SWAP_BLOCKS,
@@ -104,7 +103,7 @@ pub(super) fn swap(
     timelock: u32,
 ) -> Result<(u32, Incoming), GivenUp> {
     let is_it = match &incoming.state {
-        State::Open { invoice: ours } => InvoiceHash::new(ours) == invoice.id(),
+        State::Open { invoice: ours } => InvoiceHash::new(ours) == invoice.id,
         _ => false,
     };
     if !is_it || desk.now >= incoming.expires {

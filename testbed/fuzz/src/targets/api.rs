@@ -5,6 +5,10 @@ use guildmint_core::{
     module::Query,
     Certificate, GenesisConfig, Transaction,
 };
+use guildmint_ln::{
+    ContractAnswer, FundingAnswer, GatewaysAnswer, InvoiceRequest, LnOutcome, OffersAnswer, PayRequest,
+    ShareAnswer,
+};
 use guildmint_mint::{DenominationTotals, MintOutcome, SpentAnswer};
 use guildmint_wallet::{
     ChainAnswer, CoinsAnswer, PegOutQuote, PegOutStatus, PegOutsAnswer,
@@ -27,6 +31,14 @@ pub fn target(bytes: &[u8]) {
     json::<MintOutcome>(bytes);
     json::<SpentAnswer>(bytes);
     json::<Vec<DenominationTotals>>(bytes);
+    json::<ContractAnswer>(bytes);
+    json::<FundingAnswer>(bytes);
+    json::<GatewaysAnswer>(bytes);
+    json::<OffersAnswer>(bytes);
+    json::<ShareAnswer>(bytes);
+    json::<LnOutcome>(bytes);
+    json::<InvoiceRequest>(bytes);
+    json::<PayRequest>(bytes);
     json::<ChainAnswer>(bytes);
     json::<CoinsAnswer>(bytes);
     json::<PegOutQuote>(bytes);

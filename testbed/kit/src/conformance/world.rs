@@ -167,6 +167,23 @@ impl<M: ServerModule> World<M> {
         taken.unwrap_or_else(|error| panic!("{error}"));
     }
 
+    /// A guardian sees the chain's tip at this height: play money watches it, and the clock follows (SPEC GEN-8).
+    ///
+    /// # Panics
+    /// If there is no such guardian.
+    pub fn tip(&mut self, peer: PeerId, height: u32) {
+        let taken = self
+            .sequencer
+            .news(peer, play::MODULE, &play::Seen(height).encode());
+        taken.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// The agreed clock.
+    #[must_use]
+    pub fn height(&self) -> u32 {
+        self.sequencer.now().height
+    }
+
     /// What the module asked the outside world for in the last epoch.
     ///
     /// # Panics
