@@ -75,6 +75,7 @@ impl Gateway {
                     self.announce_everywhere();
                 }
                 pay::watch(&mut self.desk);
+                receive::watch(&mut self.desk);
             }
         }
         ready.extend(self.flush());
@@ -160,6 +161,7 @@ impl Gateway {
                 desk.federations.insert(federation, state);
                 announce::renew(desk, federation);
                 pay::watch(desk);
+                receive::watch(desk);
             }
             News::Looked { contract, answer } => {
                 pay::looked(desk, (federation, contract).into(), &answer);

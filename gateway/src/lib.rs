@@ -19,6 +19,7 @@ mod policy;
 mod reply;
 mod rows;
 mod settings;
+mod shares;
 mod warning;
 mod words;
 
@@ -37,4 +38,5 @@ pub use operation::{
 pub use reply::{Fetched, Reply};
 pub use rows::{entry, DamagedRow};
 pub use settings::{Limits, Settings};
+pub use shares::Shares;
 pub use warning::Warning;

@@ -17,6 +17,14 @@ pub enum Warning {
         /// How long there is.
         blocks: u32,
     },
+    /// A contract is funded, and the HTLCs for it can soon not be claimed any more.
+    #[error("the payment on {hash} is paid out, and goes back to its payer in {blocks} blocks unless guardians give their shares; call their operators")]
+    ReceiptLate {
+        /// The payment.
+        hash: PaymentHash,
+        /// How long there is.
+        blocks: u32,
+    },
     /// A payment has not ended for [`STALE_MS`](crate::limits::STALE_MS).
     #[error(
         "the payment on {0} has not ended for a day; look at the channels and at the federation"

@@ -12,7 +12,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("bdk_wallet", &["guildmint-wallet"]),
     ("electrum-client", &["guildmint-wallet-electrum"]),
     // SPEC MIN-2: a denomination's key signs notes and nothing else; the Lightning module has a key of its own, which decrypts. The
-    // first names itself in its tests, the fourth makes the keys, and the last two make keys for tests.
+    // first names itself in its tests, the fourth makes the keys, the gateway has guardians in its tests, and the last two make keys for tests.
     (
         "guildmint-tbs",
         &[
@@ -20,6 +20,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "guildmint-ln",
             "guildmint-mint",
             "guildmint-founding",
+            "guildmint-gateway",
             "guildmint-dealer",
             "guildmint-fuzz",
         ],

@@ -14,9 +14,11 @@
 mod checks;
 mod htlcs;
 mod state;
+mod watch;
 
 pub(crate) use htlcs::{claimed, held, may_handle, not_settled, return_stray, returned};
 pub(crate) use state::{End, Happening, Htlcs, Incoming, Payer, State};
+pub(crate) use watch::watch;
 
 use guildmint_core::{Amount, FederationId};
 use guildmint_ln::{client::Invoice, ContractId, InvoiceRequest, OfferId, PaymentHash, Preimage};

@@ -220,9 +220,17 @@ fn guardians_that_give_shares_late_delay_and_lose_nothing_within_the_deadline() 
     world.federations[0].withhold_shares(true);
     world.pay_from_outside(1, &invoice, INVOICE);
     world.rounds(20);
-    world.mine(104);
+    world.mine(105 - 18);
+    world.rounds(20);
+    assert_eq!(world.warnings, []);
+    world.mine(17);
     world.fail();
     world.rounds(20);
+    let late = Warning::ReceiptLate {
+        hash: preimage(1).hash(),
+        blocks: 1,
+    };
+    assert_eq!(world.warnings, [late]);
     assert_eq!(world.state_of(1), ["opening"]);
     world.federations[0].withhold_shares(false);
     world.settle();
