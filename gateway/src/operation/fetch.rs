@@ -247,7 +247,11 @@ pub(super) fn plan(
     desk.may_pay(key.federation, &served, holds, pays)
         .map_err(GivenUp::NotNow)?;
     desk.rows.remove(&FetchRow(request));
-    Ok(Way::Fetched { request, pays })
+    Ok(Way::Fetched {
+        request,
+        amount_msat: amount.msat(),
+        max_fee_msat,
+    })
 }
 
 /// Every request goes on.

@@ -74,7 +74,8 @@ pub(crate) enum Way {
     Invoice(PaymentOrder),
     Fetched {
         request: RequestId,
-        pays: Amount,
+        amount_msat: u64,
+        max_fee_msat: u64,
     },
     /// By funding the contract of the user who made it.
     Swap,
@@ -295,11 +296,17 @@ fn begin(
 impl Way {
     /// What may go out by Lightning at most.
     fn spends(&self) -> Option<Amount> {
+        let sum = |amount_msat: u64, fee_msat| {
+            let pays = Amount::from_msat(amount_msat.saturating_add(fee_msat));
+            Some(pays.unwrap_or(Amount::MAX))
+        };
         match self {
-            Self::Invoice(order) => {
-                Amount::from_msat(order.amount_msat.saturating_add(order.max_fee_msat)).ok()
-            }
-            Self::Fetched { pays, .. } => Some(*pays),
+            Self::Invoice(order) => sum(order.amount_msat, order.max_fee_msat),
+            Self::Fetched {
+                amount_msat,
+                max_fee_msat,
+                ..
+            } => sum(*amount_msat, *max_fee_msat),
             Self::Swap => None,
         }
     }

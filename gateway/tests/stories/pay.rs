@@ -3,7 +3,7 @@
 use guildmint_core::Amount;
 use guildmint_gateway::{
     node::{self, fake::Faults, Delivery, PaymentFailure},
-    Command, Event, GatewayError, Limits, Reply, Settings, Warning,
+    Command, Event, GatewayError, GivenUp, Limits, Reply, Settings, Warning,
 };
 use guildmint_ln::{Closing, OutgoingContract, PayRequest};
 
@@ -177,38 +177,37 @@ fn who_attaches_another_invoice_to_a_contract_has_nothing_given_up() {
 
 #[test]
 fn contracts_that_cannot_be_served_are_given_up_and_cost_nothing() {
-    type Change = fn(OutgoingContract, u32) -> OutgoingContract;
-    let changes: [(&str, Change); 4] = [
-        ("one millisatoshi too little", |one, _| OutgoingContract {
-            amount: msat(CONTRACT - 1),
-            ..one
+    type Change = fn(&mut OutgoingContract, u32);
+    let changes: [(GivenUp, Change); 4] = [
+        (
+            GivenUp::TooLittle {
+                holds: msat(CONTRACT - 1),
+                needs: msat(CONTRACT),
+            },
+            |contract, _| contract.amount = msat(CONTRACT - 1),
+        ),
+        (GivenUp::OtherHash, |contract, _| {
+            contract.hash = preimage(9).hash();
         }),
-        ("another hash than the invoice's", |one, _| {
-            OutgoingContract {
-                hash: preimage(9).hash(),
-                ..one
-            }
+        // One block less than 18 for the payee and 80 for the way, before the 150 that are kept.
+        (GivenUp::TooShort(97), |contract, height| {
+            contract.timelock = height + 150 + 97;
         }),
-        ("a time limit that is too near", |one, height| {
-            OutgoingContract {
-                timelock: height + 144 + 6 + 18 + 79,
-                ..one
-            }
-        }),
-        ("one that is over", |one, height| OutgoingContract {
-            timelock: height,
-            ..one
+        (GivenUp::TooShort(0), |contract, height| {
+            contract.timelock = height;
         }),
     ];
-    for (what, change) in changes {
+    for (reason, change) in changes {
         let mut world = World::new(1);
         let invoice = world.invoice(1, AMOUNT);
-        let contract = world.contract(0, preimage(1).hash(), CONTRACT);
-        let purchase = world.buy(0, change(contract, world.height()), &invoice);
+        let mut contract = world.contract(0, preimage(1).hash(), CONTRACT);
+        change(&mut contract, world.height());
+        let purchase = world.buy(0, contract, &invoice);
         let ticket = world.pay(&purchase);
         world.settle();
-        assert_eq!(world.react(&purchase, ticket), Some(false), "{what}");
-        assert_eq!(world.dispatched(1), 0, "{what}");
+        assert_eq!(world.react(&purchase, ticket), Some(false), "{reason}");
+        assert_eq!(world.gateway.outgoing()[0].reason, Some(reason.to_string()));
+        assert_eq!(world.dispatched(1), 0, "{reason}");
         assert_eq!(world.worth_msat(), WORTH);
     }
 }
@@ -461,6 +460,33 @@ fn what_comes_before_anything_is_known_is_refused_for_the_moment_and_not_given_u
     ));
     world.settle();
     let ticket = world.pay(&purchase);
+    world.settle();
+    assert_eq!(world.react(&purchase, ticket), Some(true));
+}
+
+#[test]
+fn nothing_leaves_before_what_it_follows_from_is_durable() {
+    let mut world = World::new(1);
+    let invoice = world.invoice(1, AMOUNT);
+    let contract = world.contract(0, preimage(1).hash(), CONTRACT);
+    let purchase = world.buy(0, contract, &invoice);
+    let ticket = world.pay(&purchase);
+    // The disk takes what it is given, and writes none of it.
+    world.disk_percent = 0;
+    world.rounds(20);
+    assert_eq!(world.state_of(1), ["paying"]);
+    assert_eq!(world.dispatched(1), 0);
+    world.disk_percent = 100;
+    world.rounds(1);
+    assert_eq!(world.dispatched(1), 1);
+    world.disk_percent = 0;
+    world.rounds(20);
+    // What the node has told is not said to be handled, and the user not that it is paid.
+    assert_eq!(world.state_of(1), ["claiming"]);
+    assert!(!world.node.is_quiet());
+    assert_eq!(world.replies.get(&ticket), None);
+    assert_eq!(world.federations[0].closing(purchase.contract), None);
+    world.disk_percent = 100;
     world.settle();
     assert_eq!(world.react(&purchase, ticket), Some(true));
 }

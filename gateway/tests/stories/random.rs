@@ -1,7 +1,9 @@
 //! Many users at once, rude delivery, and a power line that fails at any time: whatever happens, money does not.
 
-use guildmint_gateway::{Command, LightningNode, Reply, Ticket, Warning};
-use guildmint_ln::Closing;
+use guildmint_gateway::{
+    fetched_name, node::SentState, Command, FetchRequest, LightningNode, Reply, Ticket, Warning,
+};
+use guildmint_ln::{Closing, OutgoingContract};
 use proptest::prelude::*;
 
 use crate::world::{preimage, Purchase, World, CHANNELS_MSAT, ECASH_MSAT};
@@ -32,6 +34,12 @@ enum Deed {
         amount: u64,
         hides: bool,
         also_outside: bool,
+    },
+    /// Has an offer of somebody outside paid, and perhaps the power fails before the contract is shown.
+    Offer {
+        federation: usize,
+        amount: u64,
+        failing: bool,
     },
     /// Blocks come.
     Mine(u32),
@@ -83,6 +91,13 @@ fn deed() -> impl Strategy<Value = Deed> {
                 hides,
                 also_outside
             }),
+        (0..2usize, 50_000..400_000u64, any::<bool>()).prop_map(|(federation, amount, failing)| {
+            Deed::Offer {
+                federation,
+                amount,
+                failing,
+            }
+        }),
         (1..8u32).prop_map(Deed::Mine),
         (0..2usize, 1..20u32).prop_map(|(federation, rounds)| Deed::Stall { federation, rounds }),
         Just(Deed::Fail),
@@ -133,6 +148,36 @@ impl Town {
             }
         }
         None
+    }
+
+    fn buy_offer(&mut self, world: &mut World, place: usize, amount_msat: u64, failing: bool) {
+        let number = self.next();
+        let offer = world.peer.offer(&preimage(number).into(), amount_msat);
+        let ticket = world.ask(Command::Fetch(FetchRequest {
+            federation: world.federations[place].id(),
+            offer,
+            amount_msat,
+            note: None,
+        }));
+        world.settle();
+        let Some(Ok(Reply::Fetched(fetched))) = world.replies.get(&ticket).cloned() else {
+            return;
+        };
+        let contract = world.contract(place, fetched.hash, fetched.contract_amount.msat());
+        let contract = OutgoingContract {
+            invoice_hash: fetched.invoice_hash,
+            ..contract
+        };
+        let purchase = Purchase {
+            federation: place,
+            contract: world.federations[place].fund(contract),
+            invoice: fetched_name(fetched.request),
+        };
+        if failing {
+            world.fail();
+        }
+        let ticket = world.pay(&purchase);
+        self.bought.push((purchase, ticket));
     }
 
     fn act(&mut self, world: &mut World, deed: &Deed) {
@@ -190,6 +235,11 @@ impl Town {
                     }
                 }
             }
+            Deed::Offer {
+                federation,
+                amount,
+                failing,
+            } => self.buy_offer(world, federation, amount, failing),
             Deed::Mine(blocks) => world.mine(blocks),
             Deed::Stall { federation, rounds } => {
                 world.federations[federation].stall(true);
@@ -239,6 +289,9 @@ impl Town {
             assert!(world.dispatched(number) <= 1, "paid twice");
         }
         for (number, place) in &self.offered {
+            // Nobody outside is left without an end either.
+            let outside = world.paid_from_outside(*number);
+            assert_ne!(outside, Some(SentState::InFlight));
             // Whoever was promised money can take it.
             let contract = world.federations[*place].incoming(preimage(*number).hash());
             let Some(contract) = contract else { continue };

@@ -440,3 +440,19 @@ fn a_hash_on_which_htlcs_went_back_is_never_used_again() {
     world.settle();
     assert_eq!(world.worth_msat(), WORTH);
 }
+
+#[test]
+fn no_contract_is_funded_before_its_row_is_durable() {
+    let mut world = World::new(1);
+    let offer = world.offer(0, 1, AMOUNT, true);
+    let invoice = world.receive(0, offer);
+    world.pay_from_outside(1, &invoice, INVOICE);
+    world.disk_percent = 0;
+    world.rounds(20);
+    assert_eq!(world.state_of(1), ["funding"]);
+    assert_eq!(world.federations[0].incoming(preimage(1).hash()), None);
+    assert!(!world.node.is_quiet());
+    world.disk_percent = 100;
+    world.settle();
+    assert!(is_paid(&world, 1));
+}

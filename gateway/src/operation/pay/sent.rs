@@ -23,14 +23,14 @@ pub(crate) fn succeeded(desk: &mut Desk, hash: PaymentHash, preimage: &Preimage,
     let Some(Outgoing { state, .. }) = desk.outgoing(key) else {
         return;
     };
-    let pays_msat = match state {
-        State::Paying(Way::Invoice(order)) => order.amount_msat.saturating_add(fee_msat),
-        // What the payee gets, and the whole of what the way may cost.
-        State::Paying(Way::Fetched { pays, .. }) => pays.msat(),
+    let amount_msat = match state {
+        State::Paying(Way::Invoice(order)) => order.amount_msat,
+        State::Paying(Way::Fetched { amount_msat, .. }) => amount_msat,
         State::Paying(Way::Swap) => return,
         _ => 0,
     };
-    let cost = Amount::from_msat(pays_msat).unwrap_or(Amount::MAX);
+    let cost = Amount::from_msat(amount_msat.saturating_add(fee_msat));
+    let cost = cost.unwrap_or(Amount::MAX);
     let preimage = preimage.into();
     step(desk, key, Happening::Paid { preimage, cost });
 }
