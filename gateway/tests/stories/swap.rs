@@ -3,7 +3,7 @@
 use guildmint_gateway::{
     federation::News,
     node::{PaymentFailure, SentState},
-    Event,
+    Command, Event, Warning,
 };
 
 use crate::world::{msat, preimage, Failure, Purchase, World, CHANNELS_MSAT, ECASH_MSAT};
@@ -201,4 +201,32 @@ fn the_power_fails_before_and_after_every_save_and_both_users_have_what_is_their
             }
         }
     }
+}
+
+#[test]
+fn nobody_is_paid_in_a_federation_that_was_left() {
+    let mut world = World::new(2);
+    let purchase = buy(&mut world, true);
+    let federation = world.federations[1].id();
+    world.ask(Command::Leave { federation });
+    let ticket = world.pay(&purchase);
+    world.settle();
+    assert_eq!(world.react(&purchase, ticket), Some(false));
+    assert_eq!(world.worth_msat(), worth(2));
+}
+
+#[test]
+fn a_swap_that_does_not_end_is_told_after_a_day() {
+    let mut world = World::new(2);
+    let purchase = buy(&mut world, true);
+    world.federations[1].withhold_shares(true);
+    let ticket = world.pay(&purchase);
+    world.rounds(20);
+    world.pass_s(24 * 60 * 60);
+    world.rounds(2);
+    let stale = Warning::Stale(preimage(1).hash());
+    assert_eq!(world.warnings, [stale]);
+    world.federations[1].withhold_shares(false);
+    world.settle();
+    assert_eq!(world.react(&purchase, ticket), Some(true));
 }
