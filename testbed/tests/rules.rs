@@ -16,7 +16,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         &["guildmint-gateway-ldk", "guildmint-wallet-electrum"],
     ),
     // SPEC MIN-2: a denomination's key signs notes and nothing else; the Lightning module has a key of its own, which decrypts. The
-    // first names itself in its tests, the fourth makes the keys, and the last two make keys for tests.
+    // first names itself in its tests, the fourth makes the keys, the gateway has guardians in its tests, and the last two make keys for tests.
     (
         "guildmint-tbs",
         &[
@@ -24,6 +24,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "guildmint-ln",
             "guildmint-mint",
             "guildmint-founding",
+            "guildmint-gateway",
             "guildmint-dealer",
             "guildmint-fuzz",
         ],

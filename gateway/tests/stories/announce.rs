@@ -1,0 +1,63 @@
+//! The gateway is found as long as it serves, and not for longer.
+
+use guildmint_gateway::{Command, Settings};
+
+use crate::world::{settings, World};
+
+fn announced() -> Settings {
+    Settings {
+        api_url: Some("https://gateway.example.org".into()),
+        ..settings()
+    }
+}
+
+#[test]
+fn it_announces_itself_and_again_before_it_is_forgotten() {
+    let mut world = World::new(1);
+    assert!(world.federations[0].announcements().is_empty());
+    world.serve(0, announced());
+    world.settle();
+    let first = world.federations[0].announcements()[0].clone();
+    assert!(first.verify(world.federations[0].id()).is_ok());
+    assert_eq!(first.announcement.valid_until, 200 + 144);
+    assert!(first.announcement.node_key.is_some());
+    // Half of its time is not over.
+    world.mine(71);
+    world.fail();
+    world.settle();
+    assert_eq!(world.federations[0].announcements().len(), 1);
+    world.mine(1);
+    world.settle();
+    let second = world.federations[0].announcements()[0].clone();
+    assert_eq!(second.announcement.valid_until, 272 + 144);
+    assert!(second.announcement.number > first.announcement.number);
+}
+
+#[test]
+fn new_fees_are_announced_at_once_and_a_federation_that_is_left_is_told_nothing() {
+    let mut world = World::new(1);
+    world.serve(0, announced());
+    world.settle();
+    let mut dearer = announced();
+    dearer.send_fees.parts_per_million = 20_000;
+    world.serve(0, dearer);
+    world.settle();
+    let told = world.federations[0].announcements();
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[0].announcement.send_fees.parts_per_million, 20_000);
+    let federation = world.federations[0].id();
+    world.ask(Command::Leave { federation });
+    world.mine(144);
+    world.settle();
+    assert_eq!(world.federations[0].announcements().len(), 2);
+}
+
+#[test]
+fn an_announcement_that_the_power_line_lost_is_made_again() {
+    let mut world = World::new(1);
+    world.serve(0, announced());
+    world.fail();
+    world.serve(0, announced());
+    world.settle();
+    assert!(!world.federations[0].announcements().is_empty());
+}

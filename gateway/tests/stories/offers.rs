@@ -1,0 +1,136 @@
+//! BOLT12: users have offers paid.
+
+use guildmint_gateway::{
+    fetched_name, Command, FetchRequest, Fetched, GatewayError, Reply, Ticket,
+};
+
+use crate::world::{preimage, Failure, Purchase, World, CHANNELS_MSAT, ECASH_MSAT};
+
+const AMOUNT: u64 = 100_000;
+const CONTRACT: u64 = 103_000;
+const WAY: u64 = 1_000;
+const FEE: u64 = 10;
+
+fn fetch(world: &mut World, amount_msat: u64) -> Ticket {
+    let offer = world.peer.offer(&preimage(1).into(), AMOUNT);
+    world.ask(Command::Fetch(FetchRequest {
+        federation: world.federations[0].id(),
+        offer,
+        amount_msat,
+        note: None,
+    }))
+}
+
+fn fetched(world: &World, ticket: Ticket) -> Fetched {
+    match world.replies.get(&ticket) {
+        Some(Ok(Reply::Fetched(fetched))) => fetched.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The user funds a contract on the hash of what was fetched.
+fn buy(world: &World, fetched: &Fetched, amount: u64) -> Purchase {
+    let contract = world.contract(0, fetched.hash, amount);
+    let contract = guildmint_ln::OutgoingContract {
+        invoice_hash: fetched.invoice_hash,
+        ..contract
+    };
+    Purchase {
+        federation: 0,
+        contract: world.federations[0].fund(contract),
+        invoice: fetched_name(fetched.request),
+    }
+}
+
+#[test]
+fn an_offer_is_paid_by_a_contract_on_the_hash_of_its_invoice() {
+    let mut world = World::new(1);
+    let ticket = fetch(&mut world, AMOUNT);
+    world.settle();
+    let fetched = fetched(&world, ticket);
+    assert_eq!(fetched.contract_amount.msat(), CONTRACT);
+    assert_eq!(fetched.hash, preimage(1).hash());
+    let purchase = buy(&world, &fetched, CONTRACT);
+    let ticket = world.pay(&purchase);
+    world.settle();
+    assert_eq!(world.react(&purchase, ticket), Some(true));
+    assert_eq!(world.dispatched(1), 1);
+    let gain = CONTRACT - FEE - AMOUNT - WAY;
+    assert_eq!(world.worth_msat(), CHANNELS_MSAT + ECASH_MSAT + gain);
+    // Also after the invoice is no request any more.
+    let again = world.pay(&purchase);
+    assert_eq!(world.replies[&again], Ok(Reply::Paid(preimage(1))));
+}
+
+#[test]
+fn what_is_not_funded_in_time_is_forgotten_and_its_contract_given_up() {
+    let mut world = World::new(1);
+    let ticket = fetch(&mut world, AMOUNT);
+    world.settle();
+    let fetched = fetched(&world, ticket);
+    let purchase = buy(&world, &fetched, CONTRACT);
+    world.pass_s(10 * 60);
+    world.settle();
+    let ticket = world.pay(&purchase);
+    world.settle();
+    // ⚠ Nothing is known any more by which this could be told from a stranger's wish, so it waits for its time limit.
+    let error = Err(GatewayError::OtherInvoice(purchase.contract));
+    assert_eq!(world.replies[&ticket], error);
+    assert_eq!(world.dispatched(1), 0);
+}
+
+#[test]
+fn an_invoice_for_another_amount_or_none_is_told_as_such() {
+    let mut world = World::new(1);
+    let other = fetch(&mut world, AMOUNT - 1);
+    world.settle();
+    assert!(matches!(world.replies[&other], Err(GatewayError::Fetch(_))));
+    world.peer.stop();
+    let none = fetch(&mut world, AMOUNT);
+    world.settle();
+    assert!(matches!(world.replies[&none], Err(GatewayError::Fetch(_))));
+}
+
+#[test]
+fn a_contract_that_holds_too_little_for_its_offer_is_given_up() {
+    let mut world = World::new(1);
+    let ticket = fetch(&mut world, AMOUNT);
+    world.settle();
+    let purchase = buy(&world, &fetched(&world, ticket), CONTRACT - 1);
+    let ticket = world.pay(&purchase);
+    world.settle();
+    assert_eq!(world.react(&purchase, ticket), Some(false));
+    assert_eq!(world.dispatched(1), 0);
+}
+
+#[test]
+fn the_power_fails_before_and_after_every_save_of_an_offers_payment() {
+    let mut number = 0;
+    loop {
+        number += 1;
+        let mut failures = 0;
+        for failure in [Failure::Before(number), Failure::After(number)] {
+            let mut world = World::new(1);
+            world.failure = Some(failure);
+            let ticket = fetch(&mut world, AMOUNT);
+            world.settle();
+            let purchase = buy(&world, &fetched(&world, ticket), CONTRACT);
+            let ticket = world.pay(&purchase);
+            world.settle();
+            let paid = world.react(&purchase, ticket).expect("an end");
+            assert!(world.dispatched(1) <= 1);
+            let gain = if paid {
+                CONTRACT - FEE - AMOUNT - WAY
+            } else {
+                0
+            };
+            assert_eq!(world.worth_msat(), CHANNELS_MSAT + ECASH_MSAT + gain);
+            failures += world.failures;
+        }
+        assert!(number < 30, "it saves without end");
+        if failures == 0 {
+            assert!(number > 4);
+            return;
+        }
+    }
+}

@@ -1,0 +1,494 @@
+//! A gateway between a Lightning network and federations, all in memory; a disk that loses what it has not written; and a power line that
+//! fails when it is told to.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bitcoin::Network;
+use guildmint_core::{
+    ledger::{Changes, Memory},
+    Amount,
+};
+use guildmint_gateway::{
+    entry,
+    federation::fake::{self, FakeFederation},
+    node::{
+        fake::{FakeLightning, FakeNode, Faults},
+        InvoiceOrder, LightningNode, SentState,
+    },
+    Action, Command, Entry, Event, Gateway, GatewayError, Keys, Limits, Millis, Reply, SaveId,
+    Settings, Ticket, Warning,
+};
+use guildmint_ln::{
+    ContractId, FeeSchedule, InvoiceHash, InvoiceRequest, OutgoingContract, PayRequest,
+    PaymentHash, Preimage, SignedOffer,
+};
+
+pub const SEED: [u8; 64] = [7; 64];
+const START_S: u64 = 1_700_000_000;
+pub const ECASH_MSAT: u64 = 5_000_000;
+pub const CHANNELS_MSAT: u64 = 10_000_000;
+
+pub fn msat(msat: u64) -> Amount {
+    Amount::from_msat(msat).unwrap()
+}
+
+pub fn preimage(number: u8) -> Preimage {
+    Preimage::from([number; 32])
+}
+
+/// When the power fails, counted in saves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// This save is lost, and all that comes after it.
+    Before(u64),
+    /// This save is on the disk, and nothing of what waits for it has left.
+    After(u64),
+}
+
+/// A user's contract for an invoice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purchase {
+    pub federation: usize,
+    pub contract: ContractId,
+    pub invoice: String,
+}
+
+pub struct World {
+    pub lightning: FakeLightning,
+    pub node: FakeNode,
+    pub peer: FakeNode,
+    pub federations: Vec<FakeFederation>,
+    pub gateway: Gateway,
+    pub now: Millis,
+    pub replies: BTreeMap<Ticket, Result<Reply, GatewayError>>,
+    pub warnings: Vec<Warning>,
+    pub failure: Option<Failure>,
+    pub failures: u64,
+    pub saves: u64,
+    /// Of 100 rounds, in how many the disk writes what it was given. Those after which it does not are harder.
+    pub disk_percent: u8,
+    disk: Memory,
+    unwritten: VecDeque<(SaveId, Changes)>,
+    answers: VecDeque<Event>,
+    asked: BTreeMap<Ticket, Command>,
+    tickets: u64,
+    is_dark: bool,
+    dice: u64,
+}
+
+pub fn settings() -> Settings {
+    Settings {
+        send_fees: FeeSchedule {
+            base: msat(2_000),
+            parts_per_million: 10_000,
+        },
+        receive_fees: FeeSchedule {
+            base: msat(500),
+            parts_per_million: 0,
+        },
+        limits: Limits {
+            exposure: msat(50_000_000),
+            spending: msat(50_000_000),
+            ..Limits::default()
+        },
+        ..Settings::default()
+    }
+}
+
+impl World {
+    /// A gateway that serves so many federations.
+    pub fn new(federations: u8) -> Self {
+        let lightning = FakeLightning::new(1, START_S);
+        let node = lightning.add_node(CHANNELS_MSAT);
+        let peer = lightning.add_node(CHANNELS_MSAT);
+        let federation = |number| FakeFederation::new(number, msat(ECASH_MSAT));
+        let mut world = Self {
+            lightning,
+            node,
+            peer,
+            federations: (1..=federations).map(federation).collect(),
+            gateway: Gateway::load(Memory::default(), &SEED, [3; 32]).unwrap(),
+            now: Millis(START_S * 1000),
+            replies: BTreeMap::new(),
+            warnings: Vec::new(),
+            failure: None,
+            failures: 0,
+            saves: 0,
+            disk_percent: 100,
+            disk: Memory::default(),
+            unwritten: VecDeque::new(),
+            answers: VecDeque::new(),
+            asked: BTreeMap::new(),
+            tickets: 0,
+            is_dark: false,
+            dice: 5,
+        };
+        world.feed(Event::Time { now: world.now });
+        for place in 0..usize::from(federations) {
+            world.serve(place, settings());
+        }
+        world.settle();
+        world.saves = 0;
+        world
+    }
+
+    pub fn serve(&mut self, place: usize, settings: Settings) -> Ticket {
+        let federation = self.federations[place].id();
+        self.ask(Command::Serve {
+            federation,
+            network: Network::Regtest,
+            settings,
+        })
+    }
+
+    /// Everything comes late, twice, and in any order from now on.
+    pub fn be_rude(&mut self, seed: u64) {
+        self.dice = seed;
+        self.disk_percent = 50;
+        self.lightning.set_faults(Faults::ALL);
+        for federation in &self.federations {
+            federation.set_faults(fake::Faults::ALL);
+        }
+    }
+
+    pub fn dice(&mut self, below: u64) -> u64 {
+        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005);
+        self.dice = self.dice.wrapping_add(1_442_695_040_888_963_407);
+        (self.dice >> 33) % below
+    }
+
+    /// Somebody wants something. Who is not answered since the power failed asks again.
+    pub fn ask(&mut self, command: Command) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.asked.insert(ticket, command.clone());
+        self.feed(Event::Command { ticket, command });
+        ticket
+    }
+
+    pub fn feed(&mut self, event: Event) {
+        if self.is_dark {
+            return;
+        }
+        for action in self.gateway.handle(event) {
+            if self.is_dark {
+                return;
+            }
+            self.carry_out(action);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Save { save, changes } => {
+                self.saves += 1;
+                self.unwritten.push_back((save, changes));
+                match self.failure {
+                    Some(Failure::Before(number)) if number == self.saves => {
+                        self.unwritten.pop_back();
+                        self.write();
+                        self.is_dark = true;
+                    }
+                    Some(Failure::After(number)) if number == self.saves => {
+                        self.write();
+                        self.is_dark = true;
+                    }
+                    _ => {}
+                }
+            }
+            Action::Node(call) => {
+                let answer = call.make(&self.node);
+                self.answers.extend(answer.map(Event::Answered));
+            }
+            Action::Federation { federation, order } => {
+                let federation = self.federations.iter().find(|one| one.id() == federation);
+                federation.unwrap().order(order);
+            }
+            Action::Reply { ticket, result } => {
+                self.check_forfeit(ticket, &result);
+                self.asked.remove(&ticket);
+                self.replies.insert(ticket, result);
+            }
+            Action::Warn(warning) => self.warnings.push(warning),
+            Action::WakeAt { .. } => {}
+        }
+    }
+
+    /// ⚠ A forfeit never leaves for a contract whose payment is in flight or has arrived. Of two contracts with one hash, the other's may.
+    fn check_forfeit(&self, ticket: Ticket, result: &Result<Reply, GatewayError>) {
+        let (Ok(Reply::GivenUp(forfeit)), Some(Command::Pay(request))) =
+            (result, self.asked.get(&ticket))
+        else {
+            return;
+        };
+        let one = self.gateway.outgoing();
+        let given_up = one.iter().find(|view| {
+            view.contract == Some(forfeit.contract) && view.federation == request.federation
+        });
+        let given_up = given_up.unwrap();
+        assert_eq!(given_up.state, "given_up");
+        let sent = self.node.sent(given_up.hash.into()).unwrap();
+        let is_paid = sent.is_some_and(|sent| !matches!(sent.state, SentState::Failed(_)));
+        let others = one.iter().filter(|view| view.hash == given_up.hash);
+        let is_anothers = others.clone().any(|view| view.state != "given_up");
+        assert!(!is_paid || is_anothers, "a forfeit while it is paid");
+    }
+
+    /// What the disk was given is on it.
+    fn write(&mut self) -> Option<SaveId> {
+        let last = self.unwritten.back().map(|(save, _)| *save);
+        for (_, changes) in self.unwritten.drain(..) {
+            self.disk.apply(changes);
+        }
+        last
+    }
+
+    /// The power fails now: what is not on the disk is gone, and so is what was said and not heard.
+    pub fn fail(&mut self) {
+        // Some of what the disk was given may be on it.
+        let written = self.dice(self.unwritten.len() as u64 + 1);
+        for _ in 0..written {
+            let (_, changes) = self.unwritten.pop_front().unwrap();
+            self.disk.apply(changes);
+        }
+        self.is_dark = true;
+        self.start_again();
+    }
+
+    /// It starts again, and is told nothing yet but how late it is.
+    pub fn start_untold(&mut self) {
+        self.failures += 1;
+        self.failure = None;
+        self.is_dark = false;
+        self.unwritten.clear();
+        self.answers.clear();
+        self.node.stop();
+        self.node.start();
+        self.gateway = Gateway::load(self.disk.clone(), &SEED, [4; 32]).unwrap();
+        self.feed(Event::Time { now: self.now });
+    }
+
+    fn start_again(&mut self) {
+        self.start_untold();
+        self.tell_states();
+        for (ticket, command) in self.asked.clone() {
+            self.feed(Event::Command { ticket, command });
+        }
+    }
+
+    fn tell_states(&mut self) {
+        let state = Box::new(self.node.state());
+        self.feed(Event::NodeState(state));
+        for federation in self.federations.clone() {
+            let news = guildmint_gateway::federation::News::State(federation.state());
+            let federation = federation.id();
+            self.feed(Event::Federation { federation, news });
+        }
+    }
+
+    /// One round of everything.
+    pub fn round(&mut self) {
+        self.now = self.now.after_ms(1);
+        self.feed(Event::Time { now: self.now });
+        self.tell_states();
+        for federation in self.federations.clone() {
+            for news in federation.turn() {
+                let federation = federation.id();
+                self.feed(Event::Federation { federation, news });
+            }
+        }
+        for delivery in self.node.events(10).unwrap() {
+            self.feed(Event::Node(delivery));
+        }
+        while let Some(answer) = self.answers.pop_front() {
+            self.feed(answer);
+        }
+        if self.dice(100) < u64::from(self.disk_percent) {
+            if let Some(save) = self.write() {
+                self.feed(Event::Saved { save });
+            }
+        }
+        if self.is_dark {
+            self.start_again();
+        }
+    }
+
+    /// Rounds until nothing more happens.
+    pub fn settle(&mut self) {
+        let mut quiet = 0;
+        for _ in 0..10_000 {
+            self.round();
+            let is_quiet = self.federations.iter().all(FakeFederation::is_quiet)
+                && self.node.is_quiet()
+                && self.unwritten.is_empty()
+                && self.answers.is_empty();
+            quiet = if is_quiet { quiet + 1 } else { 0 };
+            if quiet > 5 {
+                return;
+            }
+        }
+        panic!("it never ends");
+    }
+
+    /// So many rounds.
+    pub fn rounds(&mut self, number: u32) {
+        (0..number).for_each(|_| self.round());
+    }
+
+    /// Blocks for everybody.
+    pub fn mine(&mut self, blocks: u32) {
+        self.lightning.mine(blocks);
+        for federation in &self.federations {
+            federation.mine(blocks);
+        }
+    }
+
+    pub fn pass_s(&mut self, seconds: u64) {
+        self.lightning.pass_s(seconds);
+        self.now = self.now.after_ms(seconds * 1000);
+    }
+
+    pub fn height(&self) -> u32 {
+        self.federations[0].state().height
+    }
+
+    /// An invoice of somebody outside, who has this preimage.
+    pub fn invoice(&self, number: u8, amount_msat: u64) -> String {
+        self.peer.know(&preimage(number).into());
+        self.invoice_on(preimage(number).hash(), amount_msat)
+    }
+
+    /// One whose preimage nobody has yet.
+    pub fn invoice_on(&self, hash: PaymentHash, amount_msat: u64) -> String {
+        let order = InvoiceOrder {
+            hash: hash.into(),
+            amount_msat,
+            description: "a book".into(),
+            expiry_s: 3600,
+            min_final_cltv_delta: 18,
+        };
+        self.peer.make_invoice(&order).unwrap()
+    }
+
+    pub fn contract(&self, place: usize, hash: PaymentHash, amount: u64) -> OutgoingContract {
+        let keys = Keys::new(&SEED);
+        let federation = &self.federations[place];
+        OutgoingContract {
+            hash,
+            amount: msat(amount),
+            gateway_key: keys.gateway(federation.id()).x_only_public_key().0,
+            refund_key: fake::user_key(1),
+            timelock: federation.state().height + 1008,
+            invoice_hash: InvoiceHash::new(""),
+        }
+    }
+
+    /// A user funds a contract for an invoice.
+    pub fn buy(&self, place: usize, contract: OutgoingContract, invoice: &str) -> Purchase {
+        let invoice_hash = InvoiceHash::new(invoice);
+        let contract = OutgoingContract {
+            invoice_hash,
+            ..contract
+        };
+        Purchase {
+            federation: place,
+            contract: self.federations[place].fund(contract),
+            invoice: invoice.to_owned(),
+        }
+    }
+
+    pub fn pay(&mut self, purchase: &Purchase) -> Ticket {
+        self.ask(Command::Pay(PayRequest {
+            federation: self.federations[purchase.federation].id(),
+            contract: purchase.contract,
+            invoice: purchase.invoice.clone(),
+        }))
+    }
+
+    /// What a user does with the answer.
+    pub fn react(&mut self, purchase: &Purchase, ticket: Ticket) -> Option<bool> {
+        match self.replies.get(&ticket)? {
+            Ok(Reply::Paid(_)) => Some(true),
+            Ok(Reply::GivenUp(forfeit)) => {
+                let federation = &self.federations[purchase.federation];
+                federation
+                    .refund(purchase.contract, Some(*forfeit))
+                    .unwrap();
+                Some(false)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A user of a federation makes an offer, which hides this.
+    pub fn offer(&self, place: usize, number: u8, amount: u64, hides: bool) -> SignedOffer {
+        let federation = &self.federations[place];
+        let expires_at = federation.state().height + 144;
+        let hidden = hides.then(|| preimage(number));
+        federation.offer(preimage(number).hash(), msat(amount), expires_at, hidden)
+    }
+
+    pub fn request(&self, place: usize, offer: SignedOffer) -> InvoiceRequest {
+        InvoiceRequest {
+            federation: self.federations[place].id(),
+            offer,
+            description: "for a user".into(),
+            expiry_seconds: 3600,
+        }
+    }
+
+    /// The gateway's invoice for an offer.
+    pub fn receive(&mut self, place: usize, offer: SignedOffer) -> String {
+        let request = self.request(place, offer);
+        let ticket = self.ask(Command::Invoice(request));
+        self.settle();
+        match self.replies.get(&ticket) {
+            Some(Ok(Reply::Invoice(invoice))) => invoice.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Somebody outside pays an invoice.
+    pub fn pay_from_outside(&self, number: u8, invoice: &str, amount_msat: u64) {
+        let order = guildmint_gateway::node::PaymentOrder {
+            hash: preimage(number).hash().into(),
+            invoice: invoice.to_owned(),
+            amount_msat,
+            max_fee_msat: 5_000,
+            max_total_cltv_delta: 1008,
+        };
+        self.peer
+            .command(guildmint_gateway::node::Command::Pay(order))
+            .unwrap();
+    }
+
+    /// Whether somebody outside has paid, and what came of it.
+    pub fn paid_from_outside(&self, number: u8) -> Option<SentState> {
+        let sent = self.peer.sent(preimage(number).hash().into()).unwrap();
+        sent.map(|sent| sent.state)
+    }
+
+    /// All that the gateway has and nobody else can take.
+    pub fn worth_msat(&self) -> u64 {
+        let ecash = self.federations.iter().map(|one| one.state().ecash.msat());
+        self.node.outbound_msat() + ecash.sum::<u64>()
+    }
+
+    /// How often an invoice on a hash was dispatched.
+    pub fn dispatched(&self, number: u8) -> u32 {
+        self.node.dispatched(preimage(number).hash().into())
+    }
+
+    /// The ledger, as a page reads it from the disk.
+    pub fn ledger(&self) -> Vec<Entry> {
+        let rows = self.disk.0.iter();
+        rows.filter_map(|(key, value)| entry(key, value)).collect()
+    }
+
+    pub fn state_of(&self, number: u8) -> Vec<&'static str> {
+        let hash = preimage(number).hash();
+        let both = [self.gateway.outgoing(), self.gateway.incoming()].concat();
+        let views = both.into_iter().filter(|view| view.hash == hash);
+        views.map(|view| view.state).collect()
+    }
+}
