@@ -1,6 +1,7 @@
 //! The node's wallet on the chain: it funds channels, pays for closing them, and gets what is left of them.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -14,7 +15,7 @@ use bdk_wallet::{
     template::{Bip84, DescriptorTemplate as _},
     ChangeSet, KeychainKind, SignOptions, Update,
 };
-use bitcoin::{Address, Amount, FeeRate, Network, Psbt, ScriptBuf, Transaction};
+use bitcoin::{Address, Amount, FeeRate, Network, OutPoint, Psbt, ScriptBuf, Transaction};
 use guildmint_gateway::node::Refusal;
 use guildmint_gateway_store::{Changes, GatewayStore, Key, Space};
 use lightning::{
@@ -27,6 +28,8 @@ use crate::keys::Seed;
 
 /// Where its changes are.
 const TABLE: &[u8] = b"w";
+/// Blocks for which a coin stays LDK's after it has signed for it. As long as it needs one, LDK signs again with each block.
+const BUMP_BLOCKS: u32 = 12;
 /// Keys that are looked for beyond the last that was used, when a wallet is found again from its seed.
 pub(crate) const STOP_GAP: usize = 50;
 
@@ -62,6 +65,9 @@ struct Inner {
     signers: [SignersContainer; 2],
     store: GatewayStore,
     next_row: u64,
+    /// Coins that LDK has signed for, and the height at which it did. ⚠ They are its own until it needs them no more: a channel that was funded
+    /// with one would never be confirmed, and one that it cannot take again leaves a closing too cheap for miners.
+    bumping: BTreeMap<OutPoint, u32>,
 }
 
 impl Wallet {
@@ -112,6 +118,7 @@ impl Wallet {
             signers,
             store,
             next_row: 0,
+            bumping: BTreeMap::new(),
         };
         if is_new {
             inner.save()?;
@@ -227,10 +234,13 @@ impl Wallet {
             reserved_sat: reserve_sat,
             needed_sat,
         };
+        inner.forget_bumps();
+        let bumping = inner.bumping.keys().copied().collect();
         let mut builder = inner.wallet.build_tx();
         builder
             .add_recipient(script.clone(), Amount::from_sat(amount_sat))
             .fee_rate(fee_rate)
+            .unspendable(bumping)
             .exclude_unconfirmed();
         let mut psbt = builder.finish().map_err(|error| match error {
             CreateTxError::CoinSelection(InsufficientFunds { needed, .. }) => {
@@ -269,10 +279,12 @@ impl Wallet {
     }
 
     fn confirmed(&self) -> Vec<Utxo> {
-        let inner = self.lock();
-        let unspent = inner.wallet.list_unspent().filter(|output| {
+        let mut inner = self.lock();
+        inner.forget_bumps();
+        let unspent = inner.wallet.list_output().filter(|output| {
+            let is_free = !output.is_spent && !inner.wallet.is_outpoint_locked(output.outpoint);
             output.chain_position.is_confirmed()
-                && !inner.wallet.is_outpoint_locked(output.outpoint)
+                && (is_free || inner.bumping.contains_key(&output.outpoint))
         });
         let utxo = |output: bdk_wallet::LocalOutput| {
             // OP_0 and a push of 20 bytes.
@@ -289,6 +301,21 @@ impl Wallet {
 }
 
 impl Inner {
+    /// Forgets coins that LDK took and that are spent for good, or that it has not signed for again for some blocks.
+    fn forget_bumps(&mut self) {
+        let height = self.wallet.latest_checkpoint().height();
+        let confirmed = self
+            .wallet
+            .transactions()
+            .filter(|transaction| transaction.chain_position.is_confirmed());
+        let spent: BTreeSet<OutPoint> = confirmed
+            .flat_map(|transaction| transaction.tx_node.tx.input.clone())
+            .map(|input| input.previous_output)
+            .collect();
+        self.bumping
+            .retain(|coin, signed_at| !spent.contains(coin) && *signed_at + BUMP_BLOCKS >= height);
+    }
+
     /// Signs what it can; whether that is all.
     fn sign(&self, psbt: &mut Psbt, options: SignOptions) -> Result<bool, SignerError> {
         let [external, internal] = &self.signers;
@@ -336,7 +363,13 @@ impl WalletSourceSync for Wallet {
     }
 
     fn sign_psbt(&self, mut psbt: Psbt) -> Result<Transaction, ()> {
-        let inner = self.lock();
+        let mut inner = self.lock();
+        let height = inner.wallet.latest_checkpoint().height();
+        for input in &psbt.unsigned_tx.input {
+            if inner.wallet.get_utxo(input.previous_output).is_some() {
+                inner.bumping.insert(input.previous_output, height);
+            }
+        }
         // LDK gives the outputs that are spent, and they are our own.
         let options = SignOptions {
             trust_witness_utxo: true,
