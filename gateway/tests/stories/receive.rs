@@ -342,6 +342,8 @@ fn more_than_there_is_or_may_be_held_goes_back() {
     }
     world.settle();
     assert!(is_paid(&world, 1) && is_returned(&world, 2));
+    // The second was not even ordered.
+    assert_eq!(world.gateway.federations()[0].spent, msat(3_000_000));
 }
 
 #[test]
