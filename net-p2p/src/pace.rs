@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use async_io::Timer;
 use async_std::channel::{self, Receiver, Sender};
 use futures::{AsyncRead, AsyncWrite, FutureExt};
-use guildmint_core::PeerId;
+use guildmint_core::{limits, PeerId};
 
 /// Messages of one guardian in a second, direct and gossiped together. Whoever sends more is read more slowly.
 const MESSAGES_PER_SECOND: u32 = 4_000;
@@ -24,9 +24,9 @@ const BYTES_PER_SECOND: u32 = 32 * 1024 * 1024;
 /// A guardian that has been quiet may be ahead of its pace by what it may send in this time.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// Bytes of one guardian's direct messages, and as many of gossip that it has signed, that may wait to be handled. Direct ones beyond that
-/// are not read until others are done; gossip is dropped.
-pub(crate) const MAX_WAITING_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of one guardian's direct messages, and as many of gossip that it has signed, that may wait to be handled: two of the largest and
+/// some others. Direct ones beyond that are not read until others are done; gossip is dropped.
+pub(crate) const MAX_WAITING_BYTES: usize = 2 * limits::MAX_PACKET_BYTES + 1024 * 1024;
 
 /// What the room for messages is counted in: each message takes one at least.
 const PLACE_BYTES: usize = 16 * 1024;
