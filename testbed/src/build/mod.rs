@@ -186,8 +186,11 @@ pub fn version(program: &Path) -> Result<String, Unusable> {
     if !program.exists() {
         return Err(Unusable::Absent(program.into()));
     }
+    // bitcoind writes its settings even to say this: not over those of the user, and two at once not over each other's.
+    let home = tempfile::tempdir().map_err(|error| broken(error.to_string()))?;
     let output = Command::new(program)
         .arg("--version")
+        .env("HOME", home.path())
         .output()
         .map_err(|error| broken(error.to_string()))?;
     if !output.status.success() {
