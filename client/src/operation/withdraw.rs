@@ -39,8 +39,8 @@ enum State {
     Checking,
     Submitted(TxId),
     Accepted(TxId),
-    /// It is in a block; or it was signed, as wallets before this one ended.
-    Ended(bitcoin::Txid),
+    /// It is signed, and nobody looks any further: where wallets of earlier builds ended.
+    SignedOnce(bitcoin::Txid),
     Failed(Reject),
     Signed {
         txid: TxId,
@@ -52,6 +52,8 @@ enum State {
         refund: TxId,
     },
     Cancelled,
+    /// It is in an agreed block.
+    Confirmed(bitcoin::Txid),
 }
 
 /// The output that a withdrawal needs, if it can be paid at all.
@@ -213,11 +215,11 @@ impl Withdraw {
             State::Checking => ("checking", Phase::Pending),
             State::Submitted(_) => ("submitted", Phase::Pending),
             State::Accepted(_) => ("accepted", Phase::Pending),
-            State::Signed { paid_by, .. } => {
+            State::Signed { paid_by, .. } | State::SignedOnce(paid_by) => {
                 details["txid"] = Json::from(paid_by.to_string());
                 ("signed", Phase::Done)
             }
-            State::Ended(paid_by) => {
+            State::Confirmed(paid_by) => {
                 details["txid"] = Json::from(paid_by.to_string());
                 ("confirmed", Phase::Done)
             }
@@ -294,7 +296,7 @@ fn followed(state: State, txid: TxId, finding: Finding, desk: &mut Desk<'_>) -> 
         _ => None,
     };
     let next = match found {
-        Some((paid_by, true)) => return State::Ended(paid_by),
+        Some((paid_by, true)) => return State::Confirmed(paid_by),
         Some((paid_by, false)) => State::Signed { txid, paid_by },
         None => state,
     };
