@@ -293,6 +293,17 @@ impl Desk {
         self.rows.put(&row, &spending);
     }
 
+    /// What was counted at that time has come back, or never left. ⚠ Else whoever has payments fail uses up the day for everybody. What was
+    /// counted in a period that is over counts no more anyway.
+    pub(crate) fn unspend(&mut self, federation: FederationId, amount: Amount, at: Millis) {
+        let row = SpendingRow(federation);
+        let spending = self.rows.get(&row);
+        if let Some(mut spending) = spending.filter(|spending| spending.since <= at) {
+            spending.spent_msat = spending.spent_msat.saturating_sub(amount.msat());
+            self.rows.put(&row, &spending);
+        }
+    }
+
     /// A timer has run out.
     pub(crate) fn ring(&mut self, concern: Concern) {
         match concern {

@@ -392,6 +392,11 @@ pub(crate) fn step(desk: &mut Desk, key: ContractKey, happening: Happening) {
         state,
         ..before.clone()
     };
+    if let (State::Paying(way), State::GivenUp(_)) = (&before.state, &outgoing.state) {
+        if let Some(spent) = way.spends() {
+            desk.unspend(key.federation, spent, before.since);
+        }
+    }
     book(desk, key, &before, &outgoing, fee);
     desk.put_outgoing(key, &outgoing);
     act(desk, key, &outgoing);

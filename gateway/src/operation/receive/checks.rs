@@ -56,6 +56,7 @@ pub(super) fn register(desk: &Desk, request: &InvoiceRequest) -> Result<Incoming
         offer: request.offer,
         asks,
         expires: desk.now.after_ms(u64::from(expiry_s) * 1000),
+        spent: None,
         state: State::Making {
             description: description.clone(),
         },

@@ -1,0 +1,97 @@
+//! What strangers can do to a gateway's limits and money without money of their own: nothing that others notice.
+
+use guildmint_gateway::{LightningNode, Limits, Settings};
+
+use crate::world::{msat, preimage, settings, Purchase, World};
+
+const AMOUNT: u64 = 100_000;
+const CONTRACT: u64 = 103_000;
+const INVOICE: u64 = 100_500;
+
+fn spending(world: &mut World, spending: u64) {
+    let settings = Settings {
+        limits: Limits {
+            spending: msat(spending),
+            ..settings().limits
+        },
+        ..settings()
+    };
+    world.serve(0, settings);
+    world.settle();
+}
+
+fn buy(world: &World, number: u8) -> Purchase {
+    let invoice = world.invoice(number, AMOUNT);
+    let contract = world.contract(0, preimage(number).hash(), CONTRACT);
+    world.buy(0, contract, &invoice)
+}
+
+#[test]
+fn payments_that_fail_do_not_use_up_the_day() {
+    let mut world = World::new(1);
+    spending(&mut world, AMOUNT + 3_000);
+    for number in 1..=3 {
+        let purchase = buy(&world, number);
+        world.peer.stop();
+        let ticket = world.pay(&purchase);
+        world.settle();
+        assert_eq!(world.react(&purchase, ticket), Some(false));
+        world.peer.start();
+    }
+    for (number, paid) in [(4, true), (5, false)] {
+        let purchase = buy(&world, number);
+        let ticket = world.pay(&purchase);
+        world.settle();
+        assert_eq!(world.react(&purchase, ticket), Some(paid));
+    }
+}
+
+#[test]
+fn offers_that_come_to_nothing_do_not_use_up_the_day() {
+    let mut world = World::new(1);
+    spending(&mut world, AMOUNT);
+    // One hides nothing, and another has funded the other.
+    for (number, hides) in [(1, false), (2, true)] {
+        let offer = world.offer(0, number, AMOUNT, hides);
+        let invoice = world.receive(0, offer);
+        if hides {
+            world.federations[0].fund_by_another(&offer);
+        }
+        world.pay_from_outside(number, &invoice, INVOICE);
+        world.settle();
+        assert_eq!(world.state_of(number), ["returned"]);
+    }
+    for (number, end) in [(3, "paid"), (4, "returned")] {
+        let offer = world.offer(0, number, AMOUNT, true);
+        let invoice = world.receive(0, offer);
+        world.pay_from_outside(number, &invoice, INVOICE);
+        world.settle();
+        assert_eq!(world.state_of(number), [end]);
+    }
+}
+
+#[test]
+fn what_comes_back_after_its_day_makes_the_next_no_longer() {
+    let mut world = World::new(1);
+    spending(&mut world, AMOUNT + 3_000);
+    // Held by its payee over the end of the day.
+    let invoice = world.invoice_on(preimage(1).hash(), AMOUNT);
+    let contract = world.contract(0, preimage(1).hash(), CONTRACT);
+    let held = world.buy(0, contract, &invoice);
+    let ticket = world.pay(&held);
+    world.settle();
+    world.pass_s(24 * 60 * 60);
+    let purchase = buy(&world, 2);
+    let second = world.pay(&purchase);
+    world.settle();
+    assert_eq!(world.react(&purchase, second), Some(true));
+    let hash = preimage(1).hash().into();
+    let fail = guildmint_gateway::node::Command::Fail { hash };
+    world.peer.command(fail).unwrap();
+    world.settle();
+    assert_eq!(world.react(&held, ticket), Some(false));
+    let purchase = buy(&world, 3);
+    let third = world.pay(&purchase);
+    world.settle();
+    assert_eq!(world.react(&purchase, third), Some(false));
+}
