@@ -71,7 +71,11 @@ pub(crate) fn made(desk: &mut Desk, hash: node::PaymentHash, result: Result<Stri
     if !matches!(incoming.state, State::Making { .. }) {
         return;
     }
-    let reply = match result {
+    let checked = result.map_err(GatewayError::from).and_then(|invoice| {
+        checks::invoice(desk, &incoming, &invoice)?;
+        Ok(invoice)
+    });
+    let reply = match checked {
         Ok(invoice) => {
             let state = State::Open {
                 invoice: invoice.clone(),
@@ -79,9 +83,9 @@ pub(crate) fn made(desk: &mut Desk, hash: node::PaymentHash, result: Result<Stri
             desk.put_incoming(hash, &Incoming { state, ..incoming });
             Ok(Reply::Invoice(invoice))
         }
-        Err(refusal) => {
+        Err(error) => {
             desk.remove_incoming(hash, &incoming);
-            Err(refusal.into())
+            Err(error)
         }
     };
     desk.answer(Awaited::Invoice(hash), &reply);

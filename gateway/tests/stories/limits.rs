@@ -1,6 +1,6 @@
 //! What strangers can do to a gateway's limits and money without money of their own: nothing that others notice.
 
-use guildmint_gateway::{LightningNode, Limits, Settings};
+use guildmint_gateway::{Command, GatewayError, LightningNode, Limits, Settings};
 
 use crate::world::{msat, preimage, settings, Purchase, World};
 
@@ -94,4 +94,26 @@ fn what_comes_back_after_its_day_makes_the_next_no_longer() {
     let third = world.pay(&purchase);
     world.settle();
     assert_eq!(world.react(&purchase, third), Some(false));
+}
+
+#[test]
+fn an_invoice_in_other_money_than_the_federations_is_not_given_out() {
+    let mut world = World::new(1);
+    let federation = world.federations[0].id();
+    // As an operator does who runs the node on another network.
+    world.ask(Command::Serve {
+        federation,
+        network: bitcoin::Network::Signet,
+        settings: settings(),
+    });
+    let offer = world.offer(0, 1, AMOUNT, true);
+    let request = world.request(0, offer);
+    let ticket = world.ask(Command::Invoice(request));
+    world.settle();
+    let refused = &world.replies[&ticket];
+    assert!(
+        matches!(refused, Err(GatewayError::NotNow(_))),
+        "{refused:?}"
+    );
+    assert_eq!(world.state_of(1), [""; 0]);
 }
