@@ -120,12 +120,17 @@ impl Desk {
         self.outbox.push(Action::Reply { ticket, result });
     }
 
-    /// Has a ticket wait for something.
+    /// Has a ticket wait for something. Whoever asked first makes room: a wallet asks again when its connection has ended, and nobody
+    /// says that it has.
     pub(crate) fn wait(&mut self, ticket: Ticket, awaited: Awaited) {
         let waiting = self.waiting.entry(awaited).or_default();
-        match waiting.len() < limits::MAX_WAITERS {
-            true => waiting.push(ticket),
-            false => self.reply(ticket, Err(GatewayError::Busy("requests for one payment"))),
+        let oldest = match waiting.len() < limits::MAX_WAITERS {
+            true => None,
+            false => Some(waiting.remove(0)),
+        };
+        waiting.push(ticket);
+        if let Some(oldest) = oldest {
+            self.reply(oldest, Err(GatewayError::Busy("requests for one payment")));
         }
     }
 

@@ -1,6 +1,10 @@
 //! What strangers can do to a gateway's limits and money without money of their own: nothing that others notice.
 
-use guildmint_gateway::{Command, GatewayError, LightningNode, Limits, Settings};
+use guildmint_core::OutPoint;
+use guildmint_gateway::{
+    limits, Command, GatewayError, LightningNode, Limits, Reply, Settings, Ticket,
+};
+use guildmint_ln::{ContractId, PayRequest};
 
 use crate::world::{msat, preimage, settings, Purchase, World};
 
@@ -116,4 +120,53 @@ fn an_invoice_in_other_money_than_the_federations_is_not_given_out() {
         "{refused:?}"
     );
     assert_eq!(world.state_of(1), [""; 0]);
+}
+
+#[test]
+fn a_wallet_that_asks_again_and_again_is_answered_in_the_end() {
+    let mut world = World::new(1);
+    let invoice = world.invoice_on(preimage(1).hash(), AMOUNT);
+    let contract = world.contract(0, preimage(1).hash(), CONTRACT);
+    let purchase = world.buy(0, contract, &invoice);
+    // Each time its connection ends first, of which the gateway hears nothing.
+    let mut tickets = Vec::new();
+    for _ in 0..=2 * limits::MAX_WAITERS {
+        tickets.push(world.pay(&purchase));
+        world.settle();
+    }
+    let waiting = tickets.split_off(limits::MAX_WAITERS + 1);
+    let is_busy = |ticket: &Ticket| matches!(world.replies[ticket], Err(GatewayError::Busy(_)));
+    assert!(tickets.iter().all(is_busy));
+    let claim = guildmint_gateway::node::Command::Claim {
+        preimage: preimage(1).into(),
+    };
+    world.peer.command(claim).unwrap();
+    world.settle();
+    for ticket in waiting {
+        assert_eq!(world.replies[&ticket], Ok(Reply::Paid(preimage(1))));
+    }
+}
+
+#[test]
+fn a_federation_that_does_not_answer_keeps_no_other_from_being_asked() {
+    let mut world = World::new(2);
+    let silent = world.federations[0].id();
+    for index in 0..=limits::MAX_LOOKS {
+        let index = u16::try_from(index).unwrap();
+        let txid = guildmint_core::TxId([5; 32]);
+        let request = PayRequest {
+            federation: silent,
+            contract: ContractId::new(OutPoint { txid, index }),
+            invoice: "lnbcrt1".into(),
+        };
+        let ticket = world.ask(Command::Pay(request));
+        let is_last = usize::from(index) == limits::MAX_LOOKS;
+        assert_eq!(world.replies.contains_key(&ticket), is_last);
+    }
+    let invoice = world.invoice(1, AMOUNT);
+    let contract = world.contract(1, preimage(1).hash(), CONTRACT);
+    let purchase = world.buy(1, contract, &invoice);
+    let ticket = world.pay(&purchase);
+    world.settle();
+    assert_eq!(world.react(&purchase, ticket), Some(true));
 }
