@@ -277,6 +277,14 @@ impl Desk {
         Amount::from_msat(all.fold(0, u64::saturating_add)).unwrap_or(Amount::MAX)
     }
 
+    /// Whether [`Desk::worth`] is all of it: right after a start nothing was heard yet of some.
+    pub(crate) fn knows_its_worth(&self) -> bool {
+        let served = self.rows.scan::<ServedRow>().into_iter();
+        let mut served = served.filter(|(_, served)| !served.left);
+        self.node.is_some()
+            && served.all(|(ServedRow(federation), _)| self.federations.contains_key(&federation))
+    }
+
     pub(crate) fn spent_msat(&self, federation: FederationId) -> u64 {
         let spending = self.rows.get(&SpendingRow(federation)).unwrap_or_default();
         match self.now.since_ms(spending.since) < limits::PERIOD_MS {

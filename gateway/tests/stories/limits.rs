@@ -2,7 +2,8 @@
 
 use guildmint_core::OutPoint;
 use guildmint_gateway::{
-    limits, Command, GatewayError, LightningNode, Limits, Reply, Settings, Ticket,
+    federation::News, limits, Command, Event, GatewayError, LightningNode, Limits, Reply, Settings,
+    Ticket,
 };
 use guildmint_ln::{ContractId, PayRequest};
 
@@ -169,4 +170,24 @@ fn a_federation_that_does_not_answer_keeps_no_other_from_being_asked() {
     let ticket = world.pay(&purchase);
     world.settle();
     assert_eq!(world.react(&purchase, ticket), Some(true));
+}
+
+#[test]
+fn a_loss_is_not_weighed_before_all_that_there_is_is_known() {
+    let mut world = World::new(1);
+    let offer = world.offer(0, 1, AMOUNT, false);
+    let invoice = world.receive(0, offer);
+    world.pay_from_outside(1, &invoice, INVOICE);
+    while world.state_of(1) != ["refunding"] {
+        world.round();
+    }
+    let contract = world.gateway.incoming()[0].contract.unwrap();
+    world.start_untold();
+    let federation = world.federations[0].id();
+    let fee = msat(10);
+    let news = News::Refunded { contract, fee };
+    world.feed(Event::Federation { federation, news });
+    // Two fees are lost, and next to nothing is known of all the rest.
+    assert_eq!(world.gateway.totals().earned_msat(), -20);
+    assert!(!world.gateway.totals().halted);
 }
