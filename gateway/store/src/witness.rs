@@ -68,7 +68,12 @@ impl Witness {
             self.file.write_all(text(self.count).as_bytes())?;
             self.file.sync_data()
         };
-        let lost = |error| StoreLost(format!("{} cannot be written ({error})", self.path.display()));
+        let lost = |error| {
+            StoreLost(format!(
+                "{} cannot be written ({error})",
+                self.path.display()
+            ))
+        };
         write().map_err(lost)
     }
 
