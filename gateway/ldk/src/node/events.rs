@@ -205,10 +205,10 @@ impl Parts {
         hash: Option<LdkHash>,
         reason: Option<PaymentFailureReason>,
     ) -> Result<(), StoreLost> {
-        match hash {
-            Some(hash) if self.rows.get::<crate::rows::SentRow>(&hash.0)?.is_some() => {
+        match hash.map(convert::hash) {
+            Some(hash) if self.rows.is_sent(id.0, hash)? => {
                 let end = SentEnd::Failed(convert::failure(reason));
-                self.sent_ended(convert::hash(hash), end)
+                self.sent_ended(hash, end)
             }
             // No invoice came, or one that was not paid was given up.
             _ => {

@@ -10,7 +10,10 @@ use async_io::Timer;
 use bitcoin::Transaction;
 use futures::future::{select, Either};
 use guildmint_gateway::node::PaymentFailure;
-use lightning::{events::EventsProvider as _, ln::channelmanager::RecentPaymentDetails};
+use lightning::{
+    events::EventsProvider as _,
+    ln::channelmanager::{PaymentId, RecentPaymentDetails},
+};
 use lightning_background_processor::{
     process_events_async_with_kv_store_sync, GossipSync, NO_LIQUIDITY_MANAGER,
 };
@@ -22,10 +25,9 @@ use super::{
 };
 use crate::{
     chain::Watched,
-    convert,
     kv::KvStore,
     log::Log,
-    rows::{Paid, Rows, SentEnd},
+    rows::{Rows, SentEnd},
     types::{Gossip, OnionMessenger, Scorer},
 };
 
@@ -38,10 +40,7 @@ impl Parts {
         self.monitor.process_pending_events(&handler);
         let recent = self.manager.list_recent_payments();
         for (hash, row) in self.rows.all(Rows::open_sent)? {
-            let id = match &row.paid {
-                Paid::Invoice(_) => convert::payment_id(hash),
-                Paid::Fetched(request) => convert::fetched_id(*request),
-            };
+            let id = PaymentId(row.name(hash));
             let is_sent = recent.iter().any(|payment| match payment {
                 // Its invoice came, and was not paid yet.
                 RecentPaymentDetails::AwaitingInvoice { .. } => false,
