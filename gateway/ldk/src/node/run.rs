@@ -19,7 +19,7 @@ use lightning_background_processor::{
 };
 
 use super::{
-    events::Job,
+    events::Waiting,
     start::{now, spawn, StartError},
     Parts,
 };
@@ -72,10 +72,11 @@ impl Parts {
     pub(super) fn spawn_threads(
         self: &Arc<Self>,
         packages: Receiver<Vec<Transaction>>,
-        waiting: Receiver<Job>,
+        waiting: Waiting,
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
         let parts = || Arc::clone(self);
-        let (chain, broadcasts, jobs, peers) = (parts(), parts(), parts(), parts());
+        let (chain, broadcasts, peers) = (parts(), parts(), parts());
+        let (jobs, dials) = (parts(), parts());
         Ok(vec![
             spawn("lightning-chain", move || {
                 let watched: Watched = vec![
@@ -92,7 +93,8 @@ impl Parts {
                 let stop = &broadcasts.stop;
                 broadcasts.chain.run_broadcasts(&packages, stop);
             })?,
-            spawn("lightning-jobs", move || jobs.run_jobs(&waiting))?,
+            spawn("lightning-jobs", move || jobs.run_jobs(&waiting.jobs))?,
+            spawn("lightning-dials", move || dials.run_dials(&waiting.dials))?,
             spawn("lightning-peers", move || peers.run_peers())?,
         ])
     }
