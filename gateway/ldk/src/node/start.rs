@@ -149,14 +149,14 @@ impl Base {
         }
         let rows = Rows::open(store.clone())?;
         let wallet_seed = keys::wallet_seed(seed);
-        let (wallet, is_new) = Wallet::open(&wallet_seed, config.network, store.clone())?;
+        let (wallet, is_blind) = Wallet::open(&wallet_seed, config.network, store.clone())?;
         let wallet = Arc::new(wallet);
         let start_ns = rows.start_ns(now().as_nanos() as u64)?;
         let keys = Keys::new(seed, start_ns, Arc::clone(&wallet));
         let fees = Arc::new(Fees::new(config.network));
         let chain = Chain::connect(&config.electrum_url, Arc::clone(&fees), Arc::clone(&wallet))?;
         chain.update_fees()?;
-        if is_new {
+        if is_blind {
             chain.find_wallet()?;
         }
         Ok(Self {
