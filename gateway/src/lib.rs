@@ -25,7 +25,7 @@ mod words;
 
 pub use call::{Answer, Call};
 pub use error::GatewayError;
-pub use event::{Action, Command, Event, FetchRequest, Millis, SaveId, Ticket};
+pub use event::{Action, Command, Event, Millis, SaveId, Ticket};
 pub use gateway::{FederationView, Gateway, PaymentView};
 pub use keys::Keys;
 pub use ledger::{Entry, Totals};
