@@ -37,10 +37,16 @@ const OWNERS: &[(&str, &[&str])] = &[
     ),
     ("lightning-background-processor", &["guildmint-gateway-ldk"]),
     ("lightning-transaction-sync", &["guildmint-gateway-ldk"]),
-    ("maud", &["guildmint-api"]),
+    (
+        "maud",
+        &["guildmint-daemon", "guildmint-api", "guildmint-gatewayd"],
+    ),
     ("sqlx", &["guildmint-store", "guildmint-client-store"]),
     ("surf", &["guildmint-client-http"]),
-    ("tide", &["guildmint-api", "guildmint-gatewayd"]),
+    (
+        "tide",
+        &["guildmint-daemon", "guildmint-api", "guildmint-gatewayd"],
+    ),
 ];
 
 /// Packages without clock, entropy, files, sockets and threads.

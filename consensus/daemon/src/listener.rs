@@ -18,22 +18,19 @@ use async_std::{
     net::{TcpListener, TcpStream},
     task::{self, JoinHandle},
 };
-use async_trait::async_trait;
 use futures::FutureExt as _;
 use guildmint_core::api::Problem;
 use thiserror::Error;
 use tide::{
     listener::{ListenInfo, Listener, ToListener},
+    utils::async_trait,
     Server,
 };
 
 use crate::{
-    admin::Access,
     admission::{Admission, Permit},
-    backend::Backend,
+    answer::Routes,
     connection::{refuse, Connection},
-    routes::{self, Routes},
-    setup::{self, SetupBackend},
     signal::{signal, Signal, Trigger},
     Limits,
 };
@@ -75,10 +72,16 @@ impl Serving {
         self.address
     }
 
-    /// What can be asked of the public API: methods in lower case, and paths as OpenAPI writes them.
+    /// What can be asked, if it is known: methods in lower case, and paths as OpenAPI writes them.
     #[must_use]
     pub fn routes(&self) -> &[(&'static str, String)] {
         &self.routes
+    }
+
+    /// With what can be asked of it.
+    #[must_use]
+    pub fn with_routes(self, routes: Routes) -> Self {
+        Self { routes, ..self }
     }
 
     /// Requests that are under way.
@@ -103,47 +106,12 @@ impl Serving {
     }
 }
 
-/// Serves the public API on an address; port 0 stands for any.
+/// Serves on an address; port 0 stands for any. It is not encrypted: what is for an operator alone is served on the loopback, or behind a proxy with
+/// TLS.
 ///
 /// # Errors
 /// If the address cannot be listened on.
-pub async fn serve_public(
-    backend: impl Backend,
-    address: SocketAddr,
-    limits: Limits,
-) -> Result<Serving, ServeError> {
-    let (server, routes) = routes::public(backend);
-    let serving = serve(server, address, limits).await?;
-    Ok(Serving { routes, ..serving })
-}
-
-/// Serves what is for the operator alone. It is not encrypted: use the loopback, or put a proxy with TLS before it.
-///
-/// # Errors
-/// If the address cannot be listened on.
-pub async fn serve_admin(
-    backend: impl Backend,
-    access: Access,
-    address: SocketAddr,
-    limits: Limits,
-) -> Result<Serving, ServeError> {
-    serve(routes::admin(backend, access), address, limits).await
-}
-
-/// Serves what is for the operator of a guardian that belongs to no federation yet.
-///
-/// # Errors
-/// If the address cannot be listened on.
-pub async fn serve_setup(
-    backend: impl SetupBackend,
-    access: Access,
-    address: SocketAddr,
-    limits: Limits,
-) -> Result<Serving, ServeError> {
-    serve(setup::server(backend, access), address, limits).await
-}
-
-async fn serve<S: Clone + Send + Sync + 'static>(
+pub async fn serve<S: Clone + Send + Sync + 'static>(
     server: Server<S>,
     address: SocketAddr,
     limits: Limits,
@@ -295,7 +263,7 @@ impl<S: Clone + Send + Sync + 'static> Shared<S> {
             };
             let served = AssertUnwindSafe(connection.run(stream)).catch_unwind();
             if let Some(Err(_)) = shared.is_cut.or(served).await {
-                tracing::error!("a connection made the guardian panic");
+                tracing::error!("a connection made the server panic");
             }
         });
     }

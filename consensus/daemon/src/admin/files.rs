@@ -2,25 +2,30 @@
 //! browsers (SPEC API-3).
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use guildmint_api::{Token, TokenError};
 use guildmint_core::{encoding::hex_array, Tagged};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
+use super::access::{Password, Token, TokenError};
 use crate::{
-    files::{read_text, write_private, FileError},
-    secrets::Cost,
+    cost::Cost,
+    files::{read_text, replace, FileError},
 };
 
 /// The file with the cookie.
 pub const COOKIE_FILE: &str = "admin.cookie";
 /// The file with what the password is known by.
 pub const PASSWORD_FILE: &str = "admin.password";
+
+/// Bytes of a password or passphrase that are read. A longer one is cut, everywhere alike.
+const MAX_PASSPHRASE_BYTES: u64 = 4096;
 
 /// Characters of a password at least.
 const MIN_PASSWORD_CHARS: usize = 8;
@@ -35,7 +40,7 @@ pub enum AdminError {
     #[error(transparent)]
     File(#[from] FileError),
     /// No cookie.
-    #[error("{path}: {problem}. Start the guardian again: it writes a new one")]
+    #[error("{path}: {problem}. Start the program again: it writes a new one")]
     Cookie {
         /// Where it was looked for.
         path: PathBuf,
@@ -54,48 +59,43 @@ pub enum AdminError {
 }
 
 /// Writes a new cookie into the data directory, in the place of an old one, readable by its owner alone. Call it only when the
-/// directory is locked: the cookie of a guardian that runs is in use.
+/// directory is locked: the cookie of a program that runs is in use.
 ///
 /// # Errors
 /// If there is no randomness, or the file cannot be written.
 pub fn write_cookie(data_dir: &Path) -> Result<Token, AdminError> {
     let token = Token::random().map_err(AdminError::Token)?;
-    replace_private(
-        &data_dir.join(COOKIE_FILE),
-        &format!("{}\n", token.reveal()),
-    )?;
+    let text = format!("{}\n", token.reveal());
+    replace(&data_dir.join(COOKIE_FILE), text.as_bytes(), 0o600)?;
     Ok(token)
 }
 
-/// The cookie of the guardian that runs in this data directory.
+/// The cookie of the program that runs in this data directory.
 ///
 /// # Errors
-/// If there is none, or it cannot be read: the guardian does not run, or belongs to another user.
+/// If there is none, or it cannot be read: the program does not run, or belongs to another user.
 pub fn read_cookie(data_dir: &Path) -> Result<Token, AdminError> {
     let path = data_dir.join(COOKIE_FILE);
     let text = read_text(&path)?;
     Token::parse(&text).map_err(|problem| AdminError::Cookie { path, problem })
 }
 
-/// Takes the cookie away when the guardian stops. One that stays behind opens nothing.
+/// Takes the cookie away when the program stops. One that stays behind opens nothing.
 pub fn remove_cookie(data_dir: &Path) {
     let _ = fs::remove_file(data_dir.join(COOKIE_FILE));
 }
 
-/// Writes a file that only its owner may read, at once or not at all, in the place of an old one.
-fn replace_private(path: &Path, text: &str) -> Result<(), FileError> {
-    let new = path.with_extension("new");
-    match fs::remove_file(&new) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            return Err(FileError::Write { path: new, source })
-        }
-        _ => {}
+/// The first line of a file, as passwords are given. No more than a passphrase may have is read.
+///
+/// # Errors
+/// If it cannot be read, or is empty.
+pub fn first_line(from: impl io::Read) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    from.take(MAX_PASSPHRASE_BYTES).read_to_string(&mut text)?;
+    match text.lines().next() {
+        None | Some("") => Err(io::Error::other("it is empty")),
+        Some(line) => Ok(Zeroizing::new(line.to_owned())),
     }
-    write_private(&new, text)?;
-    fs::rename(&new, path).map_err(|source| FileError::Write {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 /// What a password is known by, and cannot be found from: stretched by Argon2id, as the secrets' passphrase is.
@@ -135,9 +135,11 @@ pub fn set_password(data_dir: &Path, password: &str, cost: Cost) -> Result<(), A
         path: data_dir.join(PASSWORD_FILE),
         problem: error.to_string(),
     })?;
-    Ok(replace_private(
+    let text = text + "\n";
+    Ok(replace(
         &data_dir.join(PASSWORD_FILE),
-        &(text + "\n"),
+        text.as_bytes(),
+        0o600,
     )?)
 }
 
@@ -166,7 +168,7 @@ fn stretch(password: &str, salt: &[u8; 16], cost: Cost) -> Result<[u8; 32], argo
 }
 
 /// The password in a data directory, read anew whenever it is asked for.
-pub(crate) struct PasswordFile(pub(crate) PathBuf);
+pub struct PasswordFile(pub PathBuf);
 
 impl PasswordFile {
     fn text(&self) -> Option<String> {
@@ -202,7 +204,7 @@ impl PasswordFile {
     }
 }
 
-impl guildmint_api::Password for PasswordFile {
+impl Password for PasswordFile {
     fn generation(&self) -> Option<[u8; 32]> {
         let text = self.text()?;
         Some(Tagged::new("guildmint/admin/generation").add(text).finish())
@@ -220,8 +222,6 @@ impl guildmint_api::Password for PasswordFile {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
-
-    use guildmint_api::Password as _;
 
     use super::*;
 

@@ -2,8 +2,9 @@
 
 mod access;
 mod attempts;
+pub mod files;
 mod gate;
 mod sessions;
 
 pub use access::{Access, Password, Token, TokenError};
-pub(crate) use gate::{go_to, Caller, Gate};
+pub use gate::{go_to, Caller, Gate};

@@ -5,7 +5,10 @@ use tide::Request;
 use crate::problem;
 
 /// The body, if it is not larger than this.
-pub(crate) async fn body<S>(request: &mut Request<S>, limit: usize) -> Result<Vec<u8>, Problem> {
+///
+/// # Errors
+/// If it is, or cannot be read.
+pub async fn body<S>(request: &mut Request<S>, limit: usize) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     let mut bounded = request.take(limit as u64 + 1);
     bounded

@@ -10,7 +10,10 @@ use crate::{body::body, problem};
 const KIND: &str = "application/x-www-form-urlencoded";
 
 /// The fields of a form, each of which may be there once.
-pub(crate) async fn form<S>(
+///
+/// # Errors
+/// If it is no form, too large, or a field is there twice.
+pub async fn form<S>(
     request: &mut Request<S>,
     limit: usize,
 ) -> Result<BTreeMap<String, String>, Problem> {
@@ -27,7 +30,10 @@ pub(crate) async fn form<S>(
 }
 
 /// The parameters of a URL, each of which may be there once.
-pub(crate) fn parameters(url: &Url) -> Result<BTreeMap<String, String>, Problem> {
+///
+/// # Errors
+/// If one is there twice.
+pub fn parameters(url: &Url) -> Result<BTreeMap<String, String>, Problem> {
     let mut parameters = BTreeMap::new();
     for (name, value) in url.query_pairs() {
         let name = name.into_owned();

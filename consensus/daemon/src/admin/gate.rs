@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{admission::network, form::form, pages, problem};
 
-/// What anybody may ask under any name: whether the guardian is well.
+/// What anybody may ask under any name: whether the program is well.
 const HEALTH: [&str; 2] = ["/livez", "/readyz"];
 
 const LOGIN: &str = "/login";
@@ -46,7 +46,7 @@ const MAX_WAITING: usize = 4;
 
 /// How a caller has shown to be the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Caller {
+pub enum Caller {
     /// By the token.
     Program,
     /// By a session.
@@ -55,7 +55,7 @@ pub(crate) enum Caller {
 
 /// The door. Clones are the same door.
 #[derive(Clone)]
-pub(crate) struct Gate(Arc<Inner>);
+pub struct Gate(Arc<Inner>);
 
 struct Inner {
     access: Access,
@@ -76,7 +76,9 @@ enum Verdict {
 }
 
 impl Gate {
-    pub(crate) fn new(access: Access) -> Self {
+    /// One that opens by this.
+    #[must_use]
+    pub fn new(access: Access) -> Self {
         Self(Arc::new(Inner {
             access,
             sessions: Mutex::default(),
@@ -87,12 +89,13 @@ impl Gate {
     }
 
     /// Puts the door before a server, with the page to log in on and what pages need.
-    pub(crate) fn guard<S: Clone + Send + Sync + 'static>(self, server: &mut Server<S>) {
+    pub fn guard<S: Clone + Send + Sync + 'static>(self, server: &mut Server<S>) {
+        let program = self.0.access.program;
         server.with(self.clone());
         pages::add_assets(server);
         server
             .at(LOGIN)
-            .get(|_| async { Ok(pages::login::page(StatusCode::Ok, None)) });
+            .get(move |_| async move { Ok(pages::login::page(StatusCode::Ok, program, None)) });
         let gate = self.clone();
         server.at(LOGIN).post(move |request| {
             let gate = gate.clone();
@@ -100,7 +103,7 @@ impl Gate {
                 Ok(gate
                     .log_in(request)
                     .await
-                    .unwrap_or_else(|problem| login_refused(&problem)))
+                    .unwrap_or_else(|problem| login_refused(program, &problem)))
             }
         });
         server.at(LOGOUT).post(move |request: Request<S>| {
@@ -269,18 +272,18 @@ impl<S: Clone + Send + Sync + 'static> Middleware<S> for Gate {
 fn refused(problem: &Problem) -> Response {
     let mut response: Response = problem::response(problem).into();
     if problem.status == 401 {
-        response.insert_header(WWW_AUTHENTICATE, "Bearer realm=\"guildmintd\"");
+        response.insert_header(WWW_AUTHENTICATE, "Bearer realm=\"operator\"");
     }
     response
 }
 
-fn login_refused(problem: &Problem) -> Response {
+fn login_refused(program: &str, problem: &Problem) -> Response {
     let status = StatusCode::try_from(problem.status).unwrap_or(StatusCode::Forbidden);
-    pages::login::page(status, Some(&problem.detail))
+    pages::login::page(status, program, Some(&problem.detail))
 }
 
 /// Sends the browser to another page of ours.
-pub(crate) fn go_to(path: &str, set_cookie: Option<String>) -> Response {
+pub fn go_to(path: &str, set_cookie: Option<String>) -> Response {
     let mut response = Response::new(StatusCode::SeeOther);
     response.insert_header(LOCATION, path);
     if let Some(cookie) = set_cookie {
@@ -325,7 +328,7 @@ fn wants_page<S>(request: &Request<S>) -> bool {
     accepted.any(|value| value.as_str().contains("text/html"))
 }
 
-/// Browsers keep one cookie jar for all ports of a machine: the port is in the name, so that guardians side by side do not log
+/// Browsers keep one cookie jar for all ports of a machine: the port is in the name, so that programs side by side do not log
 /// each other out.
 fn cookie_name<S>(request: &Request<S>) -> String {
     let port = only(request, HOST.as_str()).and_then(|host| host.rsplit_once(':'));

@@ -202,7 +202,7 @@ impl<S: Clone + Send + Sync + 'static> Connection<'_, S> {
                 problem::response(&problem::internal())
             }
             Ok(Err(_)) => {
-                tracing::error!("a request made the guardian panic");
+                tracing::error!("a request made the server panic");
                 problem::response(&problem::internal())
             }
             Err(_) => problem::response(&problem::timed_out()),
@@ -212,7 +212,7 @@ impl<S: Clone + Send + Sync + 'static> Connection<'_, S> {
 
 /// The turn in which a request is worked on. Who only waits for something gives it back before.
 #[derive(Clone)]
-pub(crate) struct TurnSlot(Arc<Mutex<Option<Turn>>>);
+pub struct TurnSlot(Arc<Mutex<Option<Turn>>>);
 
 impl TurnSlot {
     fn new(turn: Option<Turn>) -> Self {
@@ -220,7 +220,7 @@ impl TurnSlot {
     }
 
     /// Lets the next one have it.
-    pub(crate) fn release(&self) {
+    pub fn release(&self) {
         drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }

@@ -86,14 +86,14 @@ pub(crate) struct Permit {
 
 /// Where a request comes from, for those who let it in further.
 #[derive(Debug, Clone)]
-pub(crate) struct Origin {
+pub struct Origin {
     admission: Arc<Admission>,
     client: Client,
 }
 
 /// A stream of events, counted until this is dropped.
 #[derive(Debug)]
-pub(crate) struct StreamPermit {
+pub struct StreamPermit {
     admission: Arc<Admission>,
     counted: Option<IpAddr>,
 }
@@ -277,7 +277,10 @@ impl Origin {
     }
 
     /// Lets a stream begin, or says why not.
-    pub(crate) fn stream(&self, now: Instant) -> Result<StreamPermit, Problem> {
+    ///
+    /// # Errors
+    /// If there are too many.
+    pub fn stream(&self, now: Instant) -> Result<StreamPermit, Problem> {
         let limits = &self.admission.limits;
         let mut counts = self.admission.counts();
         if counts.streams >= limits.streams {

@@ -89,6 +89,8 @@ pub trait Password: Send + Sync + 'static {
 /// What opens the operator's listener.
 #[derive(Clone)]
 pub struct Access {
+    /// The program whose commands set the password, for the page on which it is asked for.
+    pub program: &'static str,
     /// For programs on this machine. Always works.
     pub token: Token,
     /// For people with browsers.
@@ -105,6 +107,7 @@ impl Access {
     #[must_use]
     pub fn by_token(token: Token) -> Self {
         Self {
+            program: "guildmintd",
             token,
             password: Arc::new(NoPassword),
             open_metrics: false,

@@ -17,7 +17,7 @@ use signal_hook::{
 ///
 /// # Errors
 /// If the system refuses.
-pub(crate) fn stop_signal() -> io::Result<Receiver<i32>> {
+pub fn stop_signal() -> io::Result<Receiver<i32>> {
     let armed = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&armed))?;

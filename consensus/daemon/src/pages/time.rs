@@ -1,7 +1,8 @@
 //! Spans of time on pages.
 
 /// How long ago, in the largest unit of which there is more than one.
-pub(super) fn ago(seconds: u64) -> String {
+#[must_use]
+pub fn ago(seconds: u64) -> String {
     let units = [(24 * 60 * 60, "days"), (60 * 60, "hours"), (60, "minutes")];
     let unit = units.iter().find(|(unit, _)| seconds >= 2 * unit);
     let (count, unit) = unit.map_or((seconds, "seconds"), |(unit, name)| (seconds / unit, *name));

@@ -22,21 +22,23 @@ const POLICY: &str =
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// A page.
-pub(crate) struct Page<'a> {
+pub struct Page<'a> {
     /// What it is about: shown on top, and in the browser's tab.
-    pub(crate) title: &'a str,
+    pub title: &'a str,
     /// Other pages, by path and name.
-    pub(crate) links: &'a [(&'a str, &'a str)],
+    pub links: &'a [(&'a str, &'a str)],
     /// Whether there is a session that can be ended.
-    pub(crate) can_log_out: bool,
+    pub can_log_out: bool,
     /// Seconds after which the browser asks again, if at all.
-    pub(crate) refresh_seconds: Option<u32>,
+    pub refresh_seconds: Option<u32>,
     /// What answers once there is something new to show, if anything does.
-    pub(crate) changes: Option<String>,
+    pub changes: Option<String>,
 }
 
 impl<'a> Page<'a> {
-    pub(crate) fn new(title: &'a str) -> Self {
+    /// One without anything beside its title.
+    #[must_use]
+    pub fn new(title: &'a str) -> Self {
         Self {
             title,
             links: &[],
@@ -47,7 +49,8 @@ impl<'a> Page<'a> {
     }
 
     /// The page around its body.
-    pub(crate) fn response(&self, status: StatusCode, body: &Markup) -> Response {
+    #[must_use]
+    pub fn response(&self, status: StatusCode, body: &Markup) -> Response {
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -96,9 +99,10 @@ fn secure(response: &mut Response) {
     response.insert_header("referrer-policy", "same-origin");
 }
 
-/// Text that strangers wrote, such as a guardian's name: with no character that is invisible, moves the cursor or turns the
+/// Text that strangers wrote, such as a name: with no character that is invisible, moves the cursor or turns the
 /// direction of writing, and not too long.
-pub(crate) fn visible(text: &str) -> String {
+#[must_use]
+pub fn visible(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(MAX_VISIBLE_CHARS)
@@ -111,7 +115,8 @@ pub(crate) fn visible(text: &str) -> String {
 }
 
 /// The same for a text of several lines that is shown whole.
-pub(crate) fn visible_lines(text: &str) -> String {
+#[must_use]
+pub fn visible_lines(text: &str) -> String {
     let shown = |c| match c {
         '\n' => c,
         _ if is_hidden(c) => '\u{fffd}',
@@ -129,17 +134,20 @@ fn is_hidden(c: char) -> bool {
 }
 
 /// A part of a page, with its heading.
-pub(crate) fn section(heading: &str, body: &Markup) -> Markup {
+#[must_use]
+pub fn section(heading: &str, body: &Markup) -> Markup {
     html! { section { h2 { (heading) } (body) } }
 }
 
 /// Names and values, one below the other.
-pub(crate) fn facts(facts: &[(&str, Markup)]) -> Markup {
+#[must_use]
+pub fn facts(facts: &[(&str, Markup)]) -> Markup {
     html! { dl { @for (name, value) in facts { dt { (name) } dd { (value) } } } }
 }
 
 /// A table. Without rows it says `nothing`.
-pub(crate) fn table(headings: &[&str], rows: &[Vec<Markup>], nothing: &str) -> Markup {
+#[must_use]
+pub fn table(headings: &[&str], rows: &[Vec<Markup>], nothing: &str) -> Markup {
     html! {
         @if rows.is_empty() {
             p.quiet { (nothing) }
@@ -153,12 +161,14 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<Markup>], nothing: &str) -> M
 }
 
 /// Whether something is in order, by word and by colour.
-pub(crate) fn mark(ok: bool, good: &str, bad: &str) -> Markup {
+#[must_use]
+pub fn mark(ok: bool, good: &str, bad: &str) -> Markup {
     html! { @if ok { span.good { (good) } } @else { span.bad { (bad) } } }
 }
 
 /// Text to be copied: by a button where there are scripts, by hand where there are none.
-pub(crate) fn copyable(label: &str, text: &str) -> Markup {
+#[must_use]
+pub fn copyable(label: &str, text: &str) -> Markup {
     html! {
         label.copy {
             span { (label) }
@@ -169,7 +179,8 @@ pub(crate) fn copyable(label: &str, text: &str) -> Markup {
 }
 
 /// A field of a form.
-pub(crate) fn field(label: &str, name: &str, kind: &str) -> Markup {
+#[must_use]
+pub fn field(label: &str, name: &str, kind: &str) -> Markup {
     html! { label { span { (label) } input type=(kind) name=(name) required autocomplete=(autocomplete(kind)); } }
 }
 
@@ -181,12 +192,14 @@ fn autocomplete(kind: &str) -> &'static str {
 }
 
 /// A form. Forms that other pages send in our name are refused at the door, so it needs no token of its own (SPEC API-3).
-pub(crate) fn form(action: &str, fields: &Markup, button: &str) -> Markup {
+#[must_use]
+pub fn form(action: &str, fields: &Markup, button: &str) -> Markup {
     html! { form method="post" action=(action) { (fields) button { (button) } } }
 }
 
 /// A QR code as a picture that is part of the page; nothing if the text is too long for one.
-pub(crate) fn qr(text: &str) -> Markup {
+#[must_use]
+pub fn qr(text: &str) -> Markup {
     let code = Some(text).filter(|text| text.len() <= MAX_QR_CHARS);
     let Some(code) = code.and_then(|text| QrCode::new(text).ok()) else {
         return html! { p.quiet { "Too long for a QR code." } };

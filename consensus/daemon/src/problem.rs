@@ -1,16 +1,17 @@
 //! Errors as clients see them: `application/problem+json`, RFC 9457.
 
-use guildmint_core::{api::Problem, module::Reject};
+use guildmint_core::api::Problem;
 use tide::{
     http::{headers::RETRY_AFTER, Response},
     Body, StatusCode,
 };
 
 /// Seconds after which a client that is told to come back should.
-pub(crate) const RETRY_AFTER_SECONDS: u32 = 5;
+pub const RETRY_AFTER_SECONDS: u32 = 5;
 
 /// The answer that tells a client of a problem.
-pub(crate) fn response(problem: &Problem) -> Response {
+#[must_use]
+pub fn response(problem: &Problem) -> Response {
     let status = StatusCode::try_from(problem.status).unwrap_or(StatusCode::InternalServerError);
     let mut response = Response::new(status);
     if let Ok(mut body) = Body::from_json(problem) {
@@ -23,122 +24,125 @@ pub(crate) fn response(problem: &Problem) -> Response {
     response
 }
 
-/// The answer to a client whose transaction is not taken (SPEC TX-6).
-pub(crate) fn rejection(reject: Reject) -> Problem {
-    let status = match reject.code.as_str() {
-        "pool_full" => 503,
-        code if is_conflict(code) => 409,
-        _ => 422,
-    };
-    Problem::new(status, &reject.code, reject.message, reject.retryable)
-}
-
-/// Whether the code says that something else came first. By convention such codes are `already_…` or `…_spent`.
-fn is_conflict(code: &str) -> bool {
-    code.starts_with("already_") || code.ends_with("_spent")
-}
-
-pub(crate) fn malformed(detail: impl ToString) -> Problem {
+/// What came cannot be read.
+#[must_use]
+pub fn malformed(detail: impl ToString) -> Problem {
     Problem::new(400, "malformed", detail, false)
 }
 
-pub(crate) fn unauthorized() -> Problem {
+/// It is for the operator alone.
+#[must_use]
+pub fn unauthorized() -> Problem {
     let detail = "this is for the operator: send `Authorization: Bearer …` with the contents of admin.cookie in the data directory, or log in at /login";
     Problem::new(401, "unauthorized", detail, false)
 }
 
-pub(crate) fn wrong_password() -> Problem {
+/// Somebody tried another password.
+#[must_use]
+pub fn wrong_password() -> Problem {
     Problem::new(403, "wrong_password", "This is not the password.", false)
 }
 
-pub(crate) fn foreign_origin() -> Problem {
-    let detail = "a page that is not this guardian's made your browser send this; nothing was done. Programs send a token";
+/// A page of somebody else made a browser send it.
+#[must_use]
+pub fn foreign_origin() -> Problem {
+    let detail = "a page of another site made your browser send this; nothing was done. Programs send a token";
     Problem::new(403, "foreign_origin", detail, false)
 }
 
-pub(crate) fn not_found() -> Problem {
+/// There is no such path.
+#[must_use]
+pub fn not_found() -> Problem {
     Problem::new(404, "not_found", "there is nothing under this path", false)
 }
 
-pub(crate) fn method_not_allowed() -> Problem {
+/// The path takes other methods.
+#[must_use]
+pub fn method_not_allowed() -> Problem {
     let detail = "this path does not take this method; the header Allow names those it takes";
     Problem::new(405, "method_not_allowed", detail, false)
 }
 
-pub(crate) fn too_slow(what: &str) -> Problem {
+/// A part of the request did not come in time.
+#[must_use]
+pub fn too_slow(what: &str) -> Problem {
     let detail = format!("the request's {what} did not come in time");
     Problem::new(408, "too_slow", detail, true)
 }
 
-pub(crate) fn length_required() -> Problem {
+/// A body without a length.
+#[must_use]
+pub fn length_required() -> Problem {
     let detail = "a body needs a Content-Length; chunked bodies are not taken";
     Problem::new(411, "length_required", detail, false)
 }
 
-pub(crate) fn too_large(limit: usize) -> Problem {
+/// A body that is too large.
+#[must_use]
+pub fn too_large(limit: usize) -> Problem {
     let detail = format!("the body may have {limit} bytes at most");
     Problem::new(413, "too_large", detail, false)
 }
 
-pub(crate) fn unsupported_type() -> Problem {
-    let detail = "send application/octet-stream (canonical bytes) or application/json";
+/// A body of another type than is taken.
+#[must_use]
+pub fn unsupported_type(types: &str) -> Problem {
+    let detail = format!("send {types}");
     Problem::new(415, "unsupported_type", detail, false)
 }
 
-pub(crate) fn unsupported_form() -> Problem {
+/// A form of another type than browsers send.
+#[must_use]
+pub fn unsupported_form() -> Problem {
     let detail = "send application/x-www-form-urlencoded";
     Problem::new(415, "unsupported_type", detail, false)
 }
 
-pub(crate) fn wrong_host() -> Problem {
+/// The operator's listener under a name that is not its own.
+#[must_use]
+pub fn wrong_host() -> Problem {
     let detail = "the operator's listener answers to IP addresses, localhost, and the names in `admin_hosts`";
     Problem::new(421, "wrong_host", detail, false)
 }
 
-pub(crate) fn too_many(what: &str) -> Problem {
+/// A limit per address is hit.
+#[must_use]
+pub fn too_many(what: &str) -> Problem {
     let detail = format!("too many {what} from this address; slow down");
     Problem::new(429, "too_many_requests", detail, true)
 }
 
-pub(crate) fn head_too_large(limit: usize) -> Problem {
+/// Too many headers.
+#[must_use]
+pub fn head_too_large(limit: usize) -> Problem {
     let detail = format!("request line and headers may have {limit} bytes at most");
     Problem::new(431, "head_too_large", detail, false)
 }
 
-pub(crate) fn internal() -> Problem {
-    let detail = "the guardian made a mistake; its operator finds it in the log";
+/// A bug of ours.
+#[must_use]
+pub fn internal() -> Problem {
+    let detail = "the server made a mistake; its operator finds it in the log";
     Problem::new(500, "internal", detail, true)
 }
 
-pub(crate) fn busy() -> Problem {
-    let detail = "too many clients are connected; ask another guardian, or later";
+/// A limit for all together is hit.
+#[must_use]
+pub fn busy() -> Problem {
+    let detail = "too many clients are connected; ask another server, or later";
     Problem::new(503, "busy", detail, true)
 }
 
-pub(crate) fn timed_out() -> Problem {
-    let detail = "the guardian did not answer in time; ask again";
+/// No answer in time.
+#[must_use]
+pub fn timed_out() -> Problem {
+    let detail = "the server did not answer in time; ask again";
     Problem::new(503, "timed_out", detail, true)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rejections_have_the_status_of_their_kind() {
-        for (reject, status) in [
-            (Reject::permanent("note_spent", "…"), 409),
-            (Reject::permanent("already_claimed", "…"), 409),
-            (Reject::permanent("unbalanced", "…"), 422),
-            (Reject::retryable("not_buried", "…"), 422),
-            (Reject::retryable("pool_full", "…"), 503),
-        ] {
-            let problem = rejection(reject.clone());
-            assert_eq!(problem.status, status, "{reject:?}");
-            assert_eq!(problem.code, reject.code);
-            assert_eq!(problem.retryable, reject.retryable);
-        }
-    }
 
     #[test]
     fn a_status_that_does_not_exist_is_ours_to_answer_for() {
