@@ -4,6 +4,7 @@
 //! its bytes may have it accepted then: not both.
 
 use guildmint_core::{Amount, Item, Transaction, TxId, Wire};
+use guildmint_ln::{LnFees, LnOutput};
 use guildmint_mint::{client::Held, Denomination};
 use guildmint_wallet::{PegInProof, PegOut};
 
@@ -23,7 +24,7 @@ struct Part {
 }
 
 /// Stores a new payment in the place of `old`. Says whether it still pays for what the old one was for; if that is not possible
-/// any more, it only brings back what the old one would have spent.
+/// any more, or would cost more than `limit`, it only brings back what the old one would have spent.
 ///
 /// # Errors
 /// If nothing would come back.
@@ -33,6 +34,7 @@ pub(crate) fn remake(
     old: TxId,
     payment: &Payment,
     making: Making,
+    limit: Option<Amount>,
 ) -> Result<(Remade, bool), ClientError> {
     let unreadable =
         |error: guildmint_core::DecodeError| ClientError::Federation(error.to_string());
@@ -41,14 +43,14 @@ pub(crate) fn remake(
         .outputs;
     outputs.truncate(payment.first_note.into());
     if !outputs.is_empty() {
-        let whole = attempt(rows, federation, old, payment, (&making, outputs));
+        let whole = attempt(rows, federation, old, payment, (&making, outputs, limit));
         if let Ok(remade) = whole {
             return Ok((remade, true));
         }
-        return attempt(rows, federation, old, payment, (&making, Vec::new()))
+        return attempt(rows, federation, old, payment, (&making, Vec::new(), None))
             .map(|remade| (remade, false));
     }
-    attempt(rows, federation, old, payment, (&making, outputs)).map(|remade| (remade, true))
+    attempt(rows, federation, old, payment, (&making, outputs, None)).map(|remade| (remade, true))
 }
 
 fn attempt(
@@ -56,7 +58,7 @@ fn attempt(
     federation: &Federation,
     old: TxId,
     payment: &Payment,
-    (making, outputs): (&Making, Vec<Item>),
+    (making, outputs, limit): (&Making, Vec<Item>, Option<Amount>),
 ) -> Result<Remade, ClientError> {
     let mut brought = Vec::new();
     for input in &making.inputs {
@@ -79,6 +81,10 @@ fn attempt(
     let fee = gross(&brought)
         .zip(gross(&taken))
         .and_then(|(brought, taken)| brought.checked_sub(taken)?.checked_sub(credited));
+    let fee = fee.unwrap_or(Amount::ZERO);
+    if let Some(limit) = limit.filter(|limit| fee > *limit) {
+        return Err(ClientError::FeeTooHigh { fee, limit });
+    }
     let draft = Draft {
         inputs: making.inputs.clone(),
         coins: payment.coins.clone(),
@@ -91,7 +97,7 @@ fn attempt(
         old,
         txid,
         credited,
-        fee: fee.unwrap_or(Amount::ZERO),
+        fee,
     })
 }
 
@@ -151,6 +157,11 @@ fn worth(federation: &Federation, input: &Input) -> Result<Part, ClientError> {
             );
             return Ok(Part { gross, fee });
         }
+        InputKey::Refund { amount, .. } | InputKey::Claim { amount, .. } => {
+            let ln = federation.ln.as_ref().ok_or(ClientError::NoLightning)?;
+            let (gross, fee) = (*amount, ln.config().fees.spend);
+            return Ok(Part { gross, fee });
+        }
         InputKey::Deposit(_) => {
             let unreadable = |problem: String| ClientError::Federation(problem);
             let proof = PegInProof::decode(&input.item.bytes);
@@ -174,6 +185,15 @@ fn worth(federation: &Federation, input: &Input) -> Result<Part, ClientError> {
 
 fn price(federation: &Federation, output: &Item) -> Result<Part, ClientError> {
     let unreadable = |problem: String| ClientError::Federation(problem);
+    if let Some(ln) = federation
+        .ln
+        .as_ref()
+        .filter(|ln| ln.module() == output.module)
+    {
+        let decoded = LnOutput::decode(&output.bytes);
+        let decoded = decoded.map_err(|error| unreadable(error.to_string()))?;
+        return Ok(price_of(&decoded, ln.config().fees));
+    }
     let peg_out = PegOut::decode(&output.bytes).map_err(|error| unreadable(error.to_string()))?;
     let gross = peg_out
         .total()
@@ -182,4 +202,14 @@ fn price(federation: &Federation, output: &Item) -> Result<Part, ClientError> {
         gross,
         fee: federation.wallet.config().peg_out_fee,
     })
+}
+
+fn price_of(output: &LnOutput, fees: LnFees) -> Part {
+    let (gross, fee) = match output {
+        LnOutput::Offer(_) => (Amount::ZERO, fees.offer),
+        LnOutput::Incoming(contract) => (contract.amount, fees.contract),
+        LnOutput::Outgoing(contract) => (contract.amount, fees.contract),
+        LnOutput::Announcement(_) => (Amount::ZERO, fees.announcement),
+    };
+    Part { gross, fee }
 }

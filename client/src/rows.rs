@@ -73,6 +73,11 @@ pub(crate) struct RevisionRow(pub ());
 #[row(table = 13, value = Making, resident)]
 pub(crate) struct MakingRow(pub TxId);
 
+/// The next index of secrets for Lightning.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 14, value = u64, resident)]
+pub(crate) struct NextLn(pub ());
+
 /// A part of a list that is being searched.
 #[derive(Debug, Serialize, Deserialize, Row)]
 #[row(table = 8, value = Slice, resident)]
@@ -127,6 +132,7 @@ impl Rows {
                 || reads::<Announced>(key, value)
                 || reads::<RevisionRow>(key, value)
                 || reads::<MakingRow>(key, value)
+                || reads::<NextLn>(key, value)
                 || reads::<SliceRow>(key, value)
                 || reads::<Unrestored>(key, value);
             if !readable {

@@ -22,6 +22,12 @@ impl Client {
             return self.reply(ticket, Err(error));
         }
         let started = match command {
+            command @ (Command::Gateways | Command::LnQuote { .. } | Command::LnFetch { .. }) => {
+                return self.lightning_inquiry(ticket, command);
+            }
+            command @ (Command::LnPay { .. }
+            | Command::LnInvoice { .. }
+            | Command::LnRefund { .. }) => self.lightning_command(command),
             Command::Restore { gap } => self
                 .restore(gap)
                 .map(|operation| Reply::Started { operation }),
@@ -66,6 +72,8 @@ impl Client {
                 | Command::Receive { .. }
                 | Command::Withdraw { .. }
                 | Command::Cancel { .. }
+                | Command::LnPay { .. }
+                | Command::LnInvoice { .. }
         );
         let under_way = self.restoring();
         let open = under_way.as_ref().map(|(_, restore)| restore.has_notes());

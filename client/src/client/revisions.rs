@@ -10,7 +10,7 @@ use crate::{
     operation::Happening,
     payment::{forget, Payment},
     remake::remake,
-    rows::{MakingRow, RevisionRow},
+    rows::{MakingRow, OperationRow, RevisionRow},
 };
 
 /// How soon guardians are asked again for revisions, when something is refused that would balance by the fees that are known.
@@ -83,7 +83,16 @@ impl Client {
         let Some(making) = self.rows.get(&MakingRow(txid)) else {
             return;
         };
-        let made = remake(&mut self.rows, &self.federation, txid, payment, making);
+        let record = self.rows.get(&OperationRow(payment.operation));
+        let limit = record.and_then(|record| record.operation.fee_limit());
+        let made = remake(
+            &mut self.rows,
+            &self.federation,
+            txid,
+            payment,
+            making,
+            limit,
+        );
         let happening = match made {
             Ok((remade, true)) => {
                 self.replace(txid, remade.txid);
