@@ -16,9 +16,11 @@ use serde_json::Value as Json;
 
 use crate::{
     api::{ApiRequest, RequestError},
+    errand::Errand,
     error::ClientError,
     gateway::GatewayCall,
     operation::OperationId,
+    question::Question,
     reply::Reply,
 };
 
@@ -147,7 +149,7 @@ pub struct FetchedInvoice {
 }
 
 /// What a user can want that takes more than a look at the rows.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Command {
     /// What the guardians say about themselves and their balance sheet.
     Info,
@@ -257,6 +259,10 @@ pub enum Command {
         /// Which.
         operation: Option<OperationId>,
     },
+    /// Bring this to guardians; whoever embeds the wallet looks at [`crate::Client::errand`].
+    Errand(Box<Errand>),
+    /// Ask guardians this.
+    Ask(Box<Question>),
 }
 
 impl Command {

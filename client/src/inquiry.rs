@@ -47,6 +47,8 @@ pub(crate) enum Inquiry {
         good: Vec<SpendableNote>,
         spent: usize,
     },
+    /// Whatever whoever embeds the wallet wants to know.
+    Plain,
 }
 
 /// A question to guardians.
@@ -120,6 +122,7 @@ impl Inquiry {
             })),
             // Whoever asks such a thing does not ask here.
             Self::Lightning(_) => Next::Reply(Err(ClientError::NoLightning)),
+            Self::Plain => Next::Reply(Ok(Reply::Answer { answer: fact })),
             Self::Quote { federation_fee } => Next::Reply(Ok(Reply::Quote {
                 fee_sat: fact.as_u64().unwrap_or(u64::MAX),
                 federation_fee,

@@ -5,6 +5,7 @@
 
 mod deposit;
 mod desk;
+mod errand;
 mod lightning;
 mod receive;
 mod restore;
@@ -27,6 +28,7 @@ use crate::{
 
 pub(crate) use deposit::Deposit;
 pub(crate) use desk::{Desk, Wish};
+pub(crate) use errand::Errand;
 pub(crate) use lightning::{listed, price, Bill, LnPay, LnReceive, Search, Seek, Wants, LIST};
 pub(crate) use receive::{check as check_notes, Receive};
 pub(crate) use restore::{List, Restore};
@@ -121,6 +123,7 @@ pub(crate) enum Operation {
     Send(Send),
     Withdraw(Withdraw),
     Restore(Restore),
+    Errand(Errand),
     LnPay(LnPay),
     LnReceive(LnReceive),
 }
@@ -182,7 +185,7 @@ pub enum Phase {
 pub struct View {
     /// Its name.
     pub operation: OperationId,
-    /// `deposit`, `receive`, `send`, `withdraw`, `restore`, `pay` or `invoice`.
+    /// `deposit`, `receive`, `send`, `withdraw`, `restore`, `errand`, `pay` or `invoice`.
     pub kind: &'static str,
     /// Where it stands, in a word of its kind.
     pub state: &'static str,
@@ -214,6 +217,7 @@ impl Operation {
             Self::Send(state) => Self::Send(state.step(happening, desk)),
             Self::Withdraw(state) => Self::Withdraw(state.step(happening, desk)),
             Self::Restore(state) => Self::Restore(state.step(happening, desk)),
+            Self::Errand(state) => Self::Errand(state.step(happening, desk)),
             Self::LnPay(state) => Self::LnPay(state.step(happening, desk)),
             Self::LnReceive(state) => Self::LnReceive(state.step(happening, desk)),
         }
@@ -226,6 +230,7 @@ impl Operation {
             Self::Send(state) => state.describe(),
             Self::Withdraw(state) => state.describe(),
             Self::Restore(state) => state.describe(),
+            Self::Errand(state) => state.describe(),
             Self::LnPay(state) => state.describe(),
             Self::LnReceive(state) => state.describe(),
         }

@@ -68,6 +68,11 @@ pub enum Reply {
         #[serde(rename = "unspent_msat")]
         unspent: Amount,
     },
+    /// What came of a question to guardians.
+    Answer {
+        /// As its rule says.
+        answer: Json,
+    },
 }
 
 /// What a payment over Lightning would cost.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
+    errand::ErrandName,
     event::Millis,
     federation::Membership,
     operation::{List, OperationId, Record},
@@ -77,6 +78,10 @@ pub(crate) struct MakingRow(pub TxId);
 #[derive(Debug, Serialize, Deserialize, Row)]
 #[row(table = 14, value = u64, resident)]
 pub(crate) struct NextLn(pub ());
+/// The operation of an errand. For ever: whoever orders it again finds it.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 20, value = OperationId, resident)]
+pub(crate) struct ErrandRow(pub ErrandName);
 
 /// A part of a list that is being searched.
 #[derive(Debug, Serialize, Deserialize, Row)]
@@ -133,6 +138,7 @@ impl Rows {
                 || reads::<RevisionRow>(key, value)
                 || reads::<MakingRow>(key, value)
                 || reads::<NextLn>(key, value)
+                || reads::<ErrandRow>(key, value)
                 || reads::<SliceRow>(key, value)
                 || reads::<Unrestored>(key, value);
             if !readable {

@@ -36,7 +36,7 @@ pub use operation::{
     ContractKey, Kind,
 };
 pub use reply::{Fetched, Reply};
-pub use rows::{entry, DamagedRow};
+pub use rows::{entry, entry_key, DamagedRow};
 pub use settings::{Limits, Settings};
 pub use shares::Shares;
 pub use warning::Warning;

@@ -1,9 +1,10 @@
 //! What can be said on the command line.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use guildmint_client::{GatewayKey, OperationId};
 use guildmint_core::Amount;
+pub use guildmint_terminal::Format;
 use structopt::{clap::Shell, StructOpt};
 
 const AFTER_HELP: &str = "EXAMPLES:
@@ -70,27 +71,6 @@ pub struct Arguments {
 
     #[structopt(subcommand)]
     pub command: Command,
-}
-
-/// How answers are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// One JSON document.
-    Json,
-    /// Lines for people.
-    Human,
-}
-
-impl FromStr for Format {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "json" => Ok(Self::Json),
-            "human" => Ok(Self::Human),
-            other => Err(format!("{other:?} is no format; say json or human")),
-        }
-    }
 }
 
 // How long to wait. A doc comment would take the place of those of the commands.
