@@ -204,6 +204,12 @@ impl<D: Disk> Task<D> {
                 let guardians = self.guardians.clone();
                 self.later(async move { answer(request, guardians.ask(peer, &body).await) });
             }
+            // A gateway has its own node, and asks no other gateway for anything.
+            Client::AskGateway { request, .. } => {
+                let error = "gateways ask no gateways".to_owned();
+                let result = Err(guildmint_client::RequestError::Unreachable(error));
+                self.later(async move { guildmint_client::Event::Gateway { request, result } });
+            }
             Client::FindDeposits { operation, script } => {
                 let chain = self.chain.clone();
                 self.later(async move {
