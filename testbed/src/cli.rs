@@ -24,6 +24,12 @@ pub enum Command {
         /// How many guardians; 0 starts bitcoind and electrs alone.
         #[structopt(long, default_value = "4", value_name = "N")]
         guardians: usize,
+        /// Adds Lightning: gateways with money, channels and e-cash, and Electrum, with which they have channels, too.
+        #[structopt(long)]
+        lightning: bool,
+        /// How many gateways.
+        #[structopt(long, default_value = "2", value_name = "N", requires = "lightning")]
+        gateways: usize,
         /// Leaves it running in the background.
         #[structopt(long)]
         detach: bool,
@@ -64,7 +70,7 @@ pub enum Command {
     },
     /// Prints the end of a server's log.
     Logs {
-        /// bitcoind, electrs, guardian-0, …
+        /// bitcoind, electrs, guardian-0, gateway-0, electrum, …
         name: String,
         /// How many lines.
         #[structopt(long, short = "n", default_value = "100")]
@@ -87,7 +93,7 @@ pub enum Command {
         /// stop (asks it to end), kill (ends it as a power failure would) or start.
         #[structopt(parse(try_from_str = order), possible_values = &ORDERS)]
         order: Order,
-        /// bitcoind, electrs, guardian-0, …
+        /// bitcoind, electrs, guardian-0, gateway-0, electrum, …
         name: String,
         #[structopt(flatten)]
         place: Place,
@@ -99,10 +105,14 @@ pub enum Command {
         json: bool,
     },
     /// The main job on real bitcoin, every figure checked: bitcoin in, e-cash from hand to hand, bitcoin out.
-    Demo,
+    Demo {
+        /// Payments over Lightning instead, also with gateways that are killed and that vanish.
+        #[structopt(long)]
+        lightning: bool,
+    },
     /// Runs every check and every test of the project.
     Test,
-    /// Kills guardians under load, again and again, and looks whether anything is lost.
+    /// Kills guardians, or gateways, under load, again and again, and looks whether anything is lost.
     Soak(Soak),
     /// Runs federations in simulated time; arguments are handed to the simulator.
     #[structopt(setting = AppSettings::TrailingVarArg, setting = AppSettings::AllowLeadingHyphen)]
@@ -137,6 +147,9 @@ pub struct Soak {
     /// How many pairs of users hand money to each other.
     #[structopt(long, default_value = "2", value_name = "N")]
     pub pairs: usize,
+    /// Kills gateways, too, while users pay over Lightning.
+    #[structopt(long)]
+    pub lightning: bool,
 }
 
 // Which network. A doc comment would take the place of those of the commands.
@@ -200,6 +213,14 @@ mod tests {
             Command::Up {
                 guardians: 4,
                 detach: false,
+                ..
+            }
+        ));
+        assert!(matches!(
+            parse("up --lightning").unwrap(),
+            Command::Up {
+                lightning: true,
+                gateways: 2,
                 ..
             }
         ));
@@ -269,6 +290,7 @@ mod tests {
                 database: Databases::Postgres,
                 seed: Some(7),
                 pairs: 2,
+                lightning: false,
             })
         ));
         assert!(parse("soak --database oracle")

@@ -5,6 +5,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    federation::Guardian,
+    gateway::Gateway,
     network::{wait_ready, NetworkError, READY_LIMIT, STOP_LIMIT},
     process::{Lifetime, ProcessError, Running},
     state::State,
@@ -54,16 +56,20 @@ pub fn control(
     }
 }
 
-/// Waits until a server is ready, or, for a guardian that cannot be, until it runs: whoever starts guardians one after the
+/// Waits until a server is ready, or, for a guardian or gateway that cannot be, until it runs: whoever starts them one after the
 /// other must be able to begin with one.
 fn wait(child: &mut Running, state: &State, stop: &Stop) -> Result<(), ProcessError> {
-    let guardian = state.guardian(child.name());
-    let lacking = guardian.and_then(|guardian| Some((guardian, state.lacks(guardian)?)));
-    let Some((guardian, lacking)) = lacking else {
+    let name = child.name().to_owned();
+    let guardian = state.guardian(&name);
+    let gateway = state.gateway(&name);
+    let spec = guardian.map(|guardian| &guardian.spec);
+    let spec = spec.or(gateway.map(|gateway| &gateway.spec));
+    let Some(lacking) = spec.and_then(|spec| state.lacks(spec)) else {
         return wait_ready(child, state, stop);
     };
-    child.wait_ready(stop, READY_LIMIT, || guardian.is_alive())?;
-    let name = child.name();
+    child.wait_ready(stop, READY_LIMIT, || {
+        guardian.is_some_and(Guardian::is_alive) || gateway.is_some_and(Gateway::is_alive)
+    })?;
     eprintln!("{name} runs; it cannot be ready without {lacking}");
     Ok(())
 }

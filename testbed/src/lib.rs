@@ -13,6 +13,8 @@ pub mod electrum;
 pub mod faucet;
 pub mod federation;
 pub mod founding;
+pub mod gateway;
+pub mod lightning;
 pub mod logs;
 pub mod network;
 pub mod packages;

@@ -21,8 +21,9 @@ use guildmint_testbed::{
     cache::Cache,
     command::run_shown,
     control::{control, Order},
+    lightning::Lightning as Nodes,
     logs::tail,
-    network::{self, Keys, Network, Options, Tools},
+    network::{self, Keys, Network, NodePrograms, Options, Tools},
     postgres::Databases,
     process::Lifetime,
     programs::{cargo, workspace, Build},
@@ -88,9 +89,11 @@ impl Testbed {
         match command {
             Command::Up {
                 guardians,
+                lightning,
+                gateways,
                 detach,
                 shown,
-            } => self.up(guardians, detach, &shown),
+            } => self.up(guardians, lightning.then_some(gateways), detach, &shown),
             Command::Down { delete, place } => self.down(&self.directory(&place)?, delete),
             Command::Status { shown } => {
                 let directory = self.directory(&shown.place)?;
@@ -135,7 +138,7 @@ impl Testbed {
                 self.control(&self.directory(&place)?, &name, order)
             }
             Command::Servers { json } => self.servers(json),
-            Command::Demo => self.demo(),
+            Command::Demo { lightning } => self.demo(lightning),
             Command::Test => suite::run(&self.cache, &self.stop),
             Command::Soak(soak) => self.soak(&soak),
             Command::Sim { arguments } => self.sim(arguments),
@@ -156,11 +159,13 @@ impl Testbed {
         &self,
         directory: PathBuf,
         guardians: usize,
-        build: Build,
+        gateways: Option<usize>,
         lifetime: Lifetime,
     ) -> Result<(Network, Tools)> {
         network::examine(&directory, guardians)?;
-        let tools = Tools::find_or_build(&self.cache, guardians, build, &self.stop)?;
+        let tools = Tools::find_or_build(&self.cache, guardians, Build::Test, &self.stop)?;
+        let nodes = || NodePrograms::find_or_build(&self.cache, Build::Test, &self.stop);
+        let nodes = gateways.map(|_| nodes()).transpose()?;
         let options = Options {
             directory: directory.clone(),
             guardians,
@@ -168,23 +173,30 @@ impl Testbed {
             keys: Keys::Founded,
             lifetime,
         };
+        let not_started = || format!("the network in {} did not start", directory.display());
         let network = Network::up(options, &self.cache, &tools, &self.stop);
-        Ok((
-            network
-                .with_context(|| format!("the network in {} did not start", directory.display()))?,
-            tools,
-        ))
+        let mut network = network.with_context(not_started)?;
+        if let (Some(gateways), Some(nodes)) = (gateways, nodes) {
+            let added = network.add_lightning(gateways, &nodes, &self.cache);
+            added.with_context(not_started)?;
+        }
+        Ok((network, tools))
     }
 
-    fn up(&self, guardians: usize, detach: bool, shown: &Shown) -> Result<()> {
+    fn up(
+        &self,
+        guardians: usize,
+        gateways: Option<usize>,
+        detach: bool,
+        shown: &Shown,
+    ) -> Result<()> {
         let directory = self.directory(&shown.place)?;
         let lifetime = if detach {
             Lifetime::Detached
         } else {
             Lifetime::Tethered
         };
-        let (mut network, tools) =
-            self.start(directory.clone(), guardians, Build::Test, lifetime)?;
+        let (mut network, tools) = self.start(directory.clone(), guardians, gateways, lifetime)?;
         show(&Report::of(&directory, &network.state()?), shown.json)?;
         let option = match shown.place.dir {
             Some(_) => format!(" --dir {}", directory.display()),
@@ -263,15 +275,27 @@ impl Testbed {
         Ok(())
     }
 
-    fn demo(&self) -> Result<()> {
+    fn demo(&self, lightning: bool) -> Result<()> {
         let folder = tempfile::Builder::new()
             .prefix("guildmint-demo-")
             .tempdir()?;
         let (network, tools) = self
-            .start(folder.path().into(), 4, Build::Test, Lifetime::Tethered)
+            .start(
+                folder.path().into(),
+                4,
+                lightning.then_some(2),
+                Lifetime::Tethered,
+            )
             .map_err(|error| keep(&folder, error))?;
         let programs = tools.programs.context("the wallet was not built")?;
-        let outcome = demo::run(&network, &programs.wallet, &self.stop);
+        let outcome = match lightning {
+            false => demo::run(&network, &programs.wallet, &self.stop),
+            true => Nodes::of(network.directory(), &self.stop)
+                .map_err(Into::into)
+                .and_then(|nodes| {
+                    demo::lightning::run(&network, &nodes, &programs.wallet, &self.stop)
+                }),
+        };
         let down = network.down();
         match outcome {
             Ok(table) => println!("\n{table}"),
@@ -292,10 +316,17 @@ impl Testbed {
                 .seed
                 .unwrap_or_else(|| u32::from_le_bytes(random).into()),
             pairs: options.pairs,
+            gateways: if options.lightning { 2 } else { 0 },
         };
         eprintln!("seed {}", plan.seed);
         let (seed, kills) = (plan.seed, plan.kills);
-        let repeat = || format!("repeat it: cargo testbed soak --seed {seed} --kills {kills}");
+        let lightning = if options.lightning {
+            " --lightning"
+        } else {
+            ""
+        };
+        let repeat =
+            || format!("repeat it: cargo testbed soak{lightning} --seed {seed} --kills {kills}");
         soak::run(&plan, &self.cache, &self.stop).with_context(repeat)
     }
 

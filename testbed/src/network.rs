@@ -10,6 +10,7 @@ use std::{
 };
 
 pub use error::NetworkError;
+pub use lightning::NodePrograms;
 
 use crate::{
     bitcoind::Bitcoind,
@@ -389,7 +390,7 @@ fn claim(directory: &Path, guardians: usize) -> Result<Option<State>, NetworkErr
         error,
     };
     match examine(directory, guardians)? {
-        Some(state) if state.complete => return Ok(Some(state)),
+        Some(state) if state.complete && !state.lacks_lightning() => return Ok(Some(state)),
         // It was never ready: nothing in it is worth keeping.
         Some(_) => fs::remove_dir_all(directory).map_err(file)?,
         None => {}

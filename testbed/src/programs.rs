@@ -19,6 +19,8 @@ use crate::{
 /// A folder with programs built before, for callers that must not build.
 pub const PROGRAMS_VARIABLE: &str = "GUILDMINT_PROGRAMS";
 const PACKAGES: [&str; 3] = ["guildmintd", "guildmint-dealer", "guildmint"];
+/// Apart from those, since its Lightning node takes as long to build as all of them.
+const GATEWAY: &str = "guildmint-gatewayd";
 
 /// How the programs are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,34 +117,18 @@ pub fn cargo(cache: &Cache) -> Command {
 impl Programs {
     /// The programs, built as far as the sources have changed.
     pub fn build(cache: &Cache, build: Build, stop: &Stop) -> Result<Self, ProgramsError> {
-        if let Some(folder) = env::var_os(PROGRAMS_VARIABLE).filter(|folder| !folder.is_empty()) {
-            return Self::in_folder(Path::new(&folder));
-        }
-        let target = cache.target();
-        let folder = Self::folder(cache, build);
-        cache.make(&folder)?;
-        packages::ensure(packages::WORKSPACE, &folder, stop)?;
-        let _lock = cache.lock("programs", stop)?;
-        // One at a time: in one go, a guardian would be built with the features that only the dealer asks for.
-        let command = |package: &&str| {
-            let mut command = cargo(cache);
-            command.args(["build", "--package", package, "--bin", package]);
-            command.args(build.flags());
-            command
-        };
-        let (usual, log) = (Some(build.usual()), folder.join("build.log"));
         let title = "building the guardian, the dealer and the wallet";
-        let quiet = Quiet {
-            title,
-            usual,
-            log: &log,
-            percent: |_| None,
-        };
-        quiet.run(PACKAGES.iter().map(command).collect(), stop)?;
-        for name in PACKAGES {
-            copy(&target.join(build.output()).join(name), &folder.join(name))?;
-        }
-        Self::in_folder(&folder)
+        Self::in_folder(&provide(cache, build, title, &PACKAGES, stop)?)
+    }
+
+    /// The gateway's program, likewise.
+    pub fn build_gateway(
+        cache: &Cache,
+        build: Build,
+        stop: &Stop,
+    ) -> Result<PathBuf, ProgramsError> {
+        let title = "building the gateway";
+        find(&provide(cache, build, title, &[GATEWAY], stop)?, GATEWAY)
     }
 
     /// Where the built programs are kept. Other builds, with other features, do not reach there.
@@ -151,16 +137,56 @@ impl Programs {
     }
 
     fn in_folder(folder: &Path) -> Result<Self, ProgramsError> {
-        let find = |name| match folder.join(name) {
-            path if path.is_file() => Ok(path),
-            path => Err(ProgramsError::Missing(path)),
-        };
         Ok(Self {
-            guardian: find("guildmintd")?,
-            dealer: find("guildmint-dealer")?,
-            wallet: find("guildmint")?,
+            guardian: find(folder, "guildmintd")?,
+            dealer: find(folder, "guildmint-dealer")?,
+            wallet: find(folder, "guildmint")?,
         })
     }
+}
+
+fn find(folder: &Path, name: &str) -> Result<PathBuf, ProgramsError> {
+    match folder.join(name) {
+        path if path.is_file() => Ok(path),
+        path => Err(ProgramsError::Missing(path)),
+    }
+}
+
+/// The folder with these programs, built unless a variable names one where they are.
+fn provide(
+    cache: &Cache,
+    build: Build,
+    title: &str,
+    names: &[&str],
+    stop: &Stop,
+) -> Result<PathBuf, ProgramsError> {
+    if let Some(folder) = env::var_os(PROGRAMS_VARIABLE).filter(|folder| !folder.is_empty()) {
+        return Ok(folder.into());
+    }
+    let target = cache.target();
+    let folder = Programs::folder(cache, build);
+    cache.make(&folder)?;
+    packages::ensure(packages::WORKSPACE, &folder, stop)?;
+    let _lock = cache.lock("programs", stop)?;
+    // One at a time: in one go, a guardian would be built with the features that only the dealer asks for.
+    let command = |name: &&str| {
+        let mut command = cargo(cache);
+        command.args(["build", "--package", name, "--bin", name]);
+        command.args(build.flags());
+        command
+    };
+    let (usual, log) = (Some(build.usual()), folder.join("build.log"));
+    let quiet = Quiet {
+        title,
+        usual,
+        log: &log,
+        percent: |_| None,
+    };
+    quiet.run(names.iter().map(command).collect(), stop)?;
+    for name in names {
+        copy(&target.join(build.output()).join(name), &folder.join(name))?;
+    }
+    Ok(folder)
 }
 
 /// Copies a program unless it is there already. A running one is replaced, not overwritten.

@@ -25,6 +25,8 @@ pub struct Report {
     pub guardians: Vec<GuardianReport>,
     /// The Lightning node that is nobody's gateway.
     pub electrum: Option<ElectrumReport>,
+    /// The gateways, by number.
+    pub gateways: Vec<GatewayReport>,
 }
 
 /// What is the same for every server.
@@ -94,6 +96,20 @@ pub struct ElectrumReport {
     pub server: ServerReport,
 }
 
+/// One gateway.
+#[derive(Clone, Debug, Serialize)]
+pub struct GatewayReport {
+    /// Where wallets reach it.
+    pub api_url: String,
+    /// Where its operator reaches it.
+    pub admin_url: String,
+    /// Where other Lightning nodes reach it.
+    pub lightning_address: String,
+    /// The rest.
+    #[serde(flatten)]
+    pub server: ServerReport,
+}
+
 impl Report {
     /// Looks at the network in `directory`.
     pub fn of(directory: &Path, state: &State) -> Self {
@@ -129,6 +145,12 @@ impl Report {
             lightning_address: electrum.lightning_address.clone(),
             server: server(&electrum.spec, &electrum.data_dir),
         });
+        let gateways = state.gateways.iter().map(|gateway| GatewayReport {
+            api_url: gateway.api_url.clone(),
+            admin_url: gateway.admin_url.clone(),
+            lightning_address: gateway.lightning_address.clone(),
+            server: server(&gateway.spec, &gateway.data_dir),
+        });
         let mut report = Self {
             directory: directory.into(),
             ready: false,
@@ -144,6 +166,7 @@ impl Report {
             electrs,
             guardians: guardians.collect(),
             electrum,
+            gateways: gateways.collect(),
         };
         report.ready = state.complete && report.servers().all(|(server, _)| server.ready);
         report
@@ -167,7 +190,12 @@ impl Report {
             .electrum
             .iter()
             .map(|report| (&report.server, report.lightning_address.as_str()));
-        chain.chain(index).chain(guardians).chain(electrum)
+        let gateways = self
+            .gateways
+            .iter()
+            .map(|report| (&report.server, report.api_url.as_str()));
+        let nodes = electrum.chain(gateways);
+        chain.chain(index).chain(guardians).chain(nodes)
     }
 
     /// The same for people.

@@ -16,6 +16,7 @@ use crate::{
     electrs::Electrs,
     electrum::{self, Electrum},
     federation::{Federation, Guardian},
+    gateway::Gateway,
     postgres::Postgres,
     process::{Identity, Spec},
     stop::{Stop, WaitError},
@@ -46,6 +47,12 @@ pub struct State {
     /// The Lightning node that is nobody's gateway, if there is one.
     #[serde(default)]
     pub electrum: Option<Electrum>,
+    /// The gateways, by number.
+    #[serde(default)]
+    pub gateways: Vec<Gateway>,
+    /// Whether gateways have money, channels and a federation.
+    #[serde(default)]
+    pub has_lightning: bool,
     /// What a user needs to join; nothing while the network is being made, or if it has no guardians.
     pub federation: Option<Federation>,
     /// Whether it was once completely ready.
@@ -95,6 +102,8 @@ impl State {
             postgres: None,
             guardians: Vec::new(),
             electrum: None,
+            gateways: Vec::new(),
+            has_lightning: false,
             federation: None,
             complete: false,
             processes: BTreeMap::new(),
@@ -165,12 +174,14 @@ impl State {
         let chain = self.bitcoind.iter().map(|server| &server.spec);
         let index = self.electrs.iter().map(|server| &server.spec);
         let database = self.postgres.iter().map(|server| &server.spec);
-        let lightning = self.electrum.iter().map(|server| &server.spec);
+        let electrum = self.electrum.iter().map(|server| &server.spec);
+        let gateways = self.gateways.iter().map(|gateway| &gateway.spec);
         chain
             .chain(index)
             .chain(database)
             .chain(self.guardians.iter().map(|guardian| &guardian.spec))
-            .chain(lightning)
+            .chain(electrum)
+            .chain(gateways)
     }
 
     /// The process of a server, if it runs.
@@ -198,7 +209,10 @@ impl State {
                     .is_some_and(|(electrum, height)| electrum.is_ready(height))
             }
             ("postgres", ..) => self.postgres.as_ref().is_some_and(Postgres::is_ready),
-            _ => self.guardian(name).is_some_and(Guardian::is_ready),
+            _ => match self.gateway(name) {
+                Some(gateway) => gateway.is_ready(),
+                None => self.guardian(name).is_some_and(Guardian::is_ready),
+            },
         }
     }
 
@@ -208,14 +222,26 @@ impl State {
         guardians.find(|guardian| guardian.spec.name == name)
     }
 
-    /// What must run before a guardian can be ready, in words; nothing if all of it does.
-    pub fn lacks(&self, guardian: &Guardian) -> Option<String> {
+    /// Whether there are gateways that were never given what they need.
+    pub fn lacks_lightning(&self) -> bool {
+        !self.gateways.is_empty() && !self.has_lightning
+    }
+
+    /// The gateway of this name.
+    pub fn gateway(&self, name: &str) -> Option<&Gateway> {
+        let mut gateways = self.gateways.iter();
+        gateways.find(|gateway| gateway.spec.name == name)
+    }
+
+    /// What must run before a guardian or a gateway can be ready, in words; nothing if all of it does.
+    pub fn lacks(&self, server: &Spec) -> Option<String> {
         let missing = |name: &str| self.running(name).is_none();
         if let Some(server) = ["bitcoind", "electrs"].into_iter().find(|it| missing(it)) {
             return Some(server.to_owned());
         }
-        let others = self.guardians.iter().filter(|other| *other != guardian);
-        let down = others.filter(|other| missing(&other.spec.name)).count();
+        let others = self.guardians.iter().map(|guardian| &guardian.spec);
+        let others = others.filter(|other| *other != server);
+        let down = others.filter(|other| missing(&other.name)).count();
         let tolerated = self.guardians.len().saturating_sub(1) / 3;
         match down.saturating_sub(tolerated) {
             0 => None,
@@ -296,7 +322,7 @@ mod tests {
             "guardian-1",
             "guardian-0",
         ] {
-            lacking.push(state.lacks(&state.guardians[2]).unwrap_or_default());
+            lacking.push(state.lacks(&state.guardians[2].spec).unwrap_or_default());
             state.processes.insert(server.into(), me);
         }
         let expected = [
@@ -307,7 +333,7 @@ mod tests {
             "",
         ];
         assert_eq!(lacking, expected);
-        assert_eq!(state.lacks(&state.guardians[2]), None);
+        assert_eq!(state.lacks(&state.guardians[2].spec), None);
     }
 
     #[test]

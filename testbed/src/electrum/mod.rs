@@ -79,8 +79,19 @@ pub struct Balance {
     pub confirmed: Amount,
     /// What waits for a block adds to that; negative if it pays.
     pub unconfirmed: bitcoin::SignedAmount,
-    /// Its part of its channels.
-    pub lightning: Amount,
+    /// Its part of its channels, in millisatoshi.
+    pub lightning_msat: u64,
+}
+
+impl Balance {
+    /// All of it, in millisatoshi.
+    pub fn total_msat(&self) -> u64 {
+        let chain_sat = self
+            .confirmed
+            .to_sat()
+            .saturating_add_signed(self.unconfirmed.to_sat());
+        chain_sat * 1000 + self.lightning_msat
+    }
 }
 
 /// An invoice that Electrum made.
@@ -104,6 +115,16 @@ pub struct Payment {
     /// What was tried, for people.
     #[serde(default)]
     pub log: Value,
+}
+
+/// A payment that went through one of Electrum's channels and is settled, however many parts it had.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Settled {
+    /// Its hash in hex.
+    #[serde(rename = "payment_hash")]
+    pub hash: String,
+    /// What Electrum got of it; negative if it paid.
+    pub amount_msat: i64,
 }
 
 /// The program, from the variable or the path.
@@ -234,16 +255,13 @@ impl Electrum {
             CallError::malformed(method, &error.to_string(), &answer.to_string())
         };
         let text = |field: &str| answer[field].as_str().unwrap_or("0");
-        let amount = |field| {
-            Amount::from_str_in(text(field), Denomination::Bitcoin)
-                .map_err(|error| malformed(&error))
-        };
         let waits = text("unconfirmed");
         Ok(Balance {
-            confirmed: amount("confirmed")?,
+            confirmed: Amount::from_str_in(text("confirmed"), Denomination::Bitcoin)
+                .map_err(|error| malformed(&error))?,
             unconfirmed: bitcoin::SignedAmount::from_str_in(waits, Denomination::Bitcoin)
                 .map_err(|error| malformed(&error))?,
-            lightning: amount("lightning")?,
+            lightning_msat: in_msat(text("lightning")).ok_or_else(|| malformed(&"no amount"))?,
         })
     }
 
@@ -295,6 +313,19 @@ impl Electrum {
         self.rpc.call_within("lnpay", json!([invoice]), limit)
     }
 
+    /// All payments that are settled in its channels.
+    pub fn settled(&self) -> Result<Vec<Settled>, CallError> {
+        let method = "lightning_history";
+        let all: Vec<Value> = self.rpc.call(method, json!([]))?;
+        let payments = all.into_iter().filter(|item| item["type"] == "payment");
+        let read = payments.map(|item| {
+            let text = item.to_string();
+            serde_json::from_value(item)
+                .map_err(|error| CallError::malformed(method, &error.to_string(), &text))
+        });
+        read.collect()
+    }
+
     /// Whether to keep what is paid to it in flight, instead of claiming it. A restart lets go.
     pub fn hold(&self, hold: bool) -> Result<(), CallError> {
         let _none: Value = self.rpc.call("enable_htlc_settle", json!([!hold]))?;
@@ -315,6 +346,15 @@ impl Electrum {
     }
 }
 
+/// An amount in bitcoin, with up to eleven decimals.
+fn in_msat(btc: &str) -> Option<u64> {
+    let (whole, decimals) = btc.split_once('.').unwrap_or((btc, ""));
+    let padded = format!("{decimals:0<11}");
+    let whole: u64 = whole.parse().ok()?;
+    let rest: u64 = (padded.len() == 11).then(|| padded.parse().ok())??;
+    whole.checked_mul(100_000_000_000)?.checked_add(rest)
+}
+
 fn in_btc(amount: Amount) -> String {
     amount.to_string_in(Denomination::Bitcoin)
 }
@@ -327,5 +367,15 @@ mod tests {
     fn amounts_are_told_in_bitcoin_to_the_satoshi() {
         assert_eq!(in_btc(Amount::from_sat(15_000_001)), "0.15000001");
         assert_eq!(in_btc(Amount::ZERO), "0");
+    }
+
+    #[test]
+    fn amounts_in_channels_are_read_to_the_millisatoshi() {
+        assert_eq!(in_msat("0.05000000001"), Some(5_000_000_001));
+        assert_eq!(in_msat("2.5"), Some(250_000_000_000));
+        assert_eq!(in_msat("0"), Some(0));
+        for nonsense in ["", "x", "0.000000000001", "1.-1", "0.1.2"] {
+            assert_eq!(in_msat(nonsense), None, "{nonsense}");
+        }
     }
 }

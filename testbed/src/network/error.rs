@@ -5,9 +5,10 @@ use std::{io, path::PathBuf};
 use thiserror::Error;
 
 use crate::{
-    electrum::ElectrumError, faucet::FaucetError, federation::FederationError, ports::PortsError,
-    postgres::PostgresError, process::ProcessError, programs::ProgramsError, rpc::RpcError,
-    servers::ServersError, state::StateError,
+    electrum::ElectrumError, faucet::FaucetError, federation::FederationError,
+    gateway::GatewayError, lightning::LightningError, ports::PortsError, postgres::PostgresError,
+    process::ProcessError, programs::ProgramsError, rpc::RpcError, servers::ServersError,
+    state::StateError,
 };
 
 /// Why a network could not be started or stopped.
@@ -65,12 +66,28 @@ pub enum NetworkError {
     /// There is no database server.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// The network there has another number of gateways.
+    #[error("the test network in {} has {has} gateways, not {wanted}: delete it with `cargo testbed down --delete`", .directory.display())]
+    OtherGateways {
+        /// Its directory.
+        directory: PathBuf,
+        /// How many gateways it has.
+        has: usize,
+        /// How many were asked for.
+        wanted: usize,
+    },
     /// There are too few free ports.
     #[error(transparent)]
     Ports(#[from] PortsError),
     /// There is no Electrum.
     #[error(transparent)]
     Electrum(#[from] ElectrumError),
+    /// There is no gateway.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// Gateways have no money or no channels.
+    #[error(transparent)]
+    Lightning(#[from] LightningError),
     /// The network has no chain to put a server on.
     #[error("the network has no chain")]
     NoChain,

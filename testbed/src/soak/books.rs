@@ -158,7 +158,7 @@ fn arrives(street: &Street, view: &Value) -> Result<()> {
     arrived.with_context(|| format!("not on the chain: {view}"))
 }
 
-fn operations(wallet: &Wallet, kind: &str) -> Result<Vec<Value>> {
+pub fn operations(wallet: &Wallet, kind: &str) -> Result<Vec<Value>> {
     let list = wallet.run(&["operations", "list"])?;
     let all = list.document()["operations"].as_array().context("a list")?;
     let of_kind = all.iter().filter(|view| view["kind"] == kind);
@@ -166,7 +166,7 @@ fn operations(wallet: &Wallet, kind: &str) -> Result<Vec<Value>> {
 }
 
 /// Waits until all guardians owe just what is in wallets, in the same epoch.
-fn all_owe(watch: &Watch, in_wallets_msat: u64) -> Result<u64> {
+pub fn all_owe(watch: &Watch, in_wallets_msat: u64) -> Result<u64> {
     let mut sheets = Vec::new();
     let all_right = wait(&Stop::default(), LIMIT, || {
         sheets = watch

@@ -1,4 +1,4 @@
-//! Who kills: one guardian, several, all, or the database server, at moments that chance chooses, also while they start.
+//! Who kills: one guardian, several, all, the database server, or gateways, at moments that chance chooses, also while they start.
 
 use std::{
     path::Path,
@@ -23,6 +23,8 @@ const PAUSE_MS: u64 = 1_500;
 const OUTAGE_MS: u64 = 2_000;
 /// How often all must be back before the next kill, in percent; otherwise some are killed while they start.
 const PATIENT: u64 = 60;
+/// How often gateways are killed and not guardians, in percent.
+const GATEWAYS: u64 = 60;
 
 pub struct Killer<'a> {
     directory: &'a Path,
@@ -30,6 +32,7 @@ pub struct Killer<'a> {
     stop: &'a Stop,
     guardians: u64,
     servers: u64,
+    gateways: u64,
     blackouts: u64,
     back: Duration,
 }
@@ -42,6 +45,7 @@ impl<'a> Killer<'a> {
             stop,
             guardians: 0,
             servers: 0,
+            gateways: 0,
             blackouts: 0,
             back: Duration::ZERO,
         }
@@ -52,6 +56,7 @@ impl<'a> Killer<'a> {
             ("guardians killed", self.guardians.to_string()),
             ("of these, all at once", self.blackouts.to_string()),
             ("database servers killed", self.servers.to_string()),
+            ("gateways killed", self.gateways.to_string()),
             (
                 "longest until all were back",
                 format!("{:.1} s", self.back.as_secs_f64()),
@@ -61,12 +66,14 @@ impl<'a> Killer<'a> {
 
     /// Kills until enough are killed, and waits until all are back.
     pub fn run(&mut self, kills: u64) -> Result<()> {
-        while self.guardians + self.servers < kills {
+        while self.killed() < kills {
             let pause_ms = self.dice.below(PAUSE_MS);
             self.pause(pause_ms)?;
             let state = State::load(self.directory)?;
             if state.postgres.is_some() && self.dice.percent(15) {
                 self.kill_server(&state)?;
+            } else if !state.gateways.is_empty() && self.dice.percent(GATEWAYS) {
+                self.kill_gateways(&state, kills)?;
             } else {
                 self.kill_guardians(&state, kills)?;
             }
@@ -75,6 +82,23 @@ impl<'a> Killer<'a> {
             }
         }
         self.wait_ready()
+    }
+
+    fn killed(&self) -> u64 {
+        self.guardians + self.servers + self.gateways
+    }
+
+    /// One, or all at once.
+    fn kill_gateways(&mut self, state: &State, kills: u64) -> Result<()> {
+        let gateways = state.gateways.iter();
+        let mut names: Vec<String> = gateways.map(|it| it.spec.name.clone()).collect();
+        let all = self.dice.percent(25) && kills - self.killed() >= names.len() as u64;
+        if !all {
+            let chosen = self.dice.below(names.len() as u64) as usize;
+            names = vec![names.swap_remove(chosen)];
+        }
+        self.gateways += names.len() as u64;
+        self.kill_at_once(&names)
     }
 
     fn kill_guardians(&mut self, state: &State, kills: u64) -> Result<()> {
@@ -88,14 +112,18 @@ impl<'a> Killer<'a> {
             50..=74 => 2,
             _ => names.len(),
         };
-        let left = usize::try_from(kills - self.guardians - self.servers).unwrap_or(usize::MAX);
+        let left = usize::try_from(kills - self.killed()).unwrap_or(usize::MAX);
         while names.len() > many.min(left) {
             let out = self.dice.below(names.len() as u64) as usize;
             names.swap_remove(out);
         }
         self.blackouts += u64::from(names.len() == state.guardians.len());
         self.guardians += names.len() as u64;
-        // All of them at the same instant.
+        self.kill_at_once(&names)
+    }
+
+    /// All of them at the same instant; then they come back one after the other.
+    fn kill_at_once(&mut self, names: &[String]) -> Result<()> {
         let killed = thread::scope(|scope| {
             let kill = |name: &String| control(self.directory, name, Order::Kill, self.stop);
             let killing: Vec<_> = names
@@ -107,7 +135,7 @@ impl<'a> Killer<'a> {
         for one in killed {
             one.map_err(|_| anyhow!("a kill failed"))??;
         }
-        for name in &names {
+        for name in names {
             let outage_ms = self.dice.below(OUTAGE_MS) / names.len() as u64;
             self.pause(outage_ms)?;
             self.start(name)?;
@@ -141,8 +169,9 @@ impl<'a> Killer<'a> {
     /// Starts one without waiting for it.
     fn start(&self, name: &str) -> Result<()> {
         let state = State::load(self.directory)?;
-        let guardian = state.guardian(name).context("a guardian")?;
-        let child = guardian.spec.start(Lifetime::Detached)?;
+        let mut specs = state.specs();
+        let spec = specs.find(|spec| spec.name == name).context("a server")?;
+        let child = spec.start(Lifetime::Detached)?;
         let identity = child.identity();
         child.release();
         State::update(self.directory, |state| {
@@ -156,15 +185,14 @@ impl<'a> Killer<'a> {
         let begun = Instant::now();
         let mut last = String::new();
         let ready = wait(self.stop, LIMIT, || {
-            let all = state.guardians.iter();
-            let late = all.clone().find(|guardian| !guardian.is_ready());
-            last = late.map(|it| it.spec.name.clone()).unwrap_or_default();
+            let guardians = state.guardians.iter().map(|it| &it.spec);
+            let all = guardians.chain(state.gateways.iter().map(|it| &it.spec));
+            let late = all.clone().find(|spec| !state.is_ready(&spec.name));
+            last = late.map(|spec| spec.name.clone()).unwrap_or_default();
             // One that has ended by itself will never be ready.
-            let dead = all
-                .clone()
-                .find(|guardian| state.running(&guardian.spec.name).is_none());
+            let dead = all.clone().find(|spec| state.running(&spec.name).is_none());
             match dead {
-                Some(dead) => Err(anyhow!("{} has ended by itself", dead.spec.name)),
+                Some(dead) => Err(anyhow!("{} has ended by itself", dead.name)),
                 None => Ok(late.is_none().then_some(())),
             }
         });

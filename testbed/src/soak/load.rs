@@ -25,7 +25,7 @@ use guildmint_testbed::{
 use super::{wait, Dice, LIMIT};
 
 /// What each pair begins with, in satoshi.
-const BEGIN_SAT: u64 = 200_000;
+pub const BEGIN_SAT: u64 = 200_000;
 /// The most that is handed over at a time, brought in or taken out, in satoshi.
 const MOST_SAT: u64 = 9_000;
 /// The least that is brought in or taken out, in satoshi.
@@ -241,7 +241,7 @@ impl<'a> Load<'a> {
     }
 }
 
-fn kill_after(wallet: &Wallet, arguments: &[&str], after: Duration) -> Result<()> {
+pub fn kill_after(wallet: &Wallet, arguments: &[&str], after: Duration) -> Result<()> {
     let mut command = wallet.command(arguments);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn()?;

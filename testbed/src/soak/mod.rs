@@ -4,6 +4,8 @@ mod books;
 mod dice;
 mod kills;
 mod load;
+mod market;
+mod receipts;
 mod watch;
 
 use std::{
@@ -15,9 +17,11 @@ use std::{
 };
 
 use anyhow::{anyhow, Context, Result};
+use bitcoin::Amount;
 use guildmint_testbed::{
     cache::Cache,
-    network::{stop_all, Keys, Network, Options, Tools},
+    lightning::Lightning,
+    network::{stop_all, Keys, Network, NodePrograms, Options, Tools},
     postgres::Databases,
     process::Lifetime,
     programs::Build,
@@ -30,6 +34,8 @@ use books::Books;
 use dice::Dice;
 use kills::Killer;
 use load::{Load, Street};
+use market::Market;
+use receipts::{wealth, Receipts};
 use watch::Watch;
 
 /// Guardians, of which one may be down without anybody noticing.
@@ -58,11 +64,20 @@ pub struct Plan {
     pub seed: u64,
     /// How many pairs of users hand money to each other.
     pub pairs: usize,
+    /// How many gateways there are; with some, users pay over Lightning.
+    pub gateways: usize,
 }
+
+/// More than gateways come to have in a federation, or spend, while they are tried.
+const GATEWAY_LIMIT: Amount = Amount::from_sat(100_000_000);
+
+type Figures = Vec<(&'static str, String)>;
 
 /// Runs a network of its own, and prints what became of it.
 pub fn run(plan: &Plan, cache: &Cache, stop: &Stop) -> Result<()> {
     let tools = Tools::find_or_build(cache, GUARDIANS, Build::Test, stop)?;
+    let programs = || NodePrograms::find_or_build(cache, Build::Test, stop);
+    let programs = (plan.gateways > 0).then(programs).transpose()?;
     let folder = tempfile::Builder::new()
         .prefix("guildmint-soak-")
         .tempdir()?;
@@ -75,9 +90,13 @@ pub fn run(plan: &Plan, cache: &Cache, stop: &Stop) -> Result<()> {
         keys: Keys::Dealt,
         lifetime: Lifetime::Tethered,
     };
-    let network = Network::up(options, cache, &tools, stop)?;
+    let mut network = Network::up(options, cache, &tools, stop)?;
     let directory = network.directory().to_owned();
-    let outcome = soak(plan, &network, &tools, stop);
+    let nodes = programs.map(|programs| network.add_lightning(plan.gateways, &programs, cache));
+    let outcome = nodes
+        .transpose()
+        .map_err(Into::into)
+        .and_then(|nodes| soak(plan, &network, nodes.as_ref(), &tools, stop));
     // What was started again has outlived the network's own value.
     let ended = stop_all(&directory);
     match outcome {
@@ -88,63 +107,122 @@ pub fn run(plan: &Plan, cache: &Cache, stop: &Stop) -> Result<()> {
     Ok(())
 }
 
-fn soak(plan: &Plan, network: &Network, tools: &Tools, stop: &Stop) -> Result<Table> {
+fn soak(
+    plan: &Plan,
+    network: &Network,
+    nodes: Option<&Lightning>,
+    tools: &Tools,
+    stop: &Stop,
+) -> Result<Table> {
     let programs = tools.programs.as_ref().context("there are no programs")?;
     let folder: PathBuf = network.directory().join("users");
     let mut dice = Dice::new(plan.seed);
     let street = Street::build(network, &programs.wallet, &folder, plan.pairs, stop)?;
-    let load = Load::new(&street, stop);
     let watch = Watch::new(network.state()?.guardians);
-    let begun = Instant::now();
-    let mut killer = Killer::new(network.directory(), dice.split(), stop);
-    let killed = thread::scope(|scope| {
-        let watching = scope.spawn(|| watch.run());
-        let working: Vec<_> = (0..plan.pairs)
-            .map(|pair| (pair, dice.split()))
-            .map(|(pair, dice)| {
-                scope.spawn({
-                    let load = &load;
-                    move || load.work(pair, dice)
-                })
-            })
-            .collect();
-        let mining = scope.spawn(|| load.mine());
-        let killed = killer.run(plan.kills);
-        load.end();
-        let worked: Result<Vec<()>> = working
-            .into_iter()
-            .map(|work| {
-                work.join()
-                    .unwrap_or_else(|_| Err(anyhow!("a user's thread has ended")))
-            })
-            .collect();
-        watch.end();
-        let watched = watching.join();
-        let mined = mining.join();
-        killed?;
-        worked?;
-        mined.map_err(|_| anyhow!("nobody mines"))??;
-        watched.map_err(|_| anyhow!("nobody watches"))?
-    });
-    killed.context("while guardians were killed")?;
-    let took = begun.elapsed();
-    let books = Books::settle(&street, &load, &watch)?;
+    let killer = Killer::new(network.directory(), dice.split(), stop);
     let mut table = Table::new(["", ""]);
     table.row(["seed".to_owned(), plan.seed.to_string()]);
     table.row([
         "databases".to_owned(),
         format!("{:?}", plan.databases).to_lowercase(),
     ]);
-    table.row(["killed under load in".to_owned(), minutes(took)]);
-    for (what, figure) in [
-        killer.figures(),
-        load.figures(),
-        watch.figures(),
-        books.figures(),
-    ]
-    .concat()
-    {
+    let trial = Trial {
+        plan,
+        street,
+        watch,
+        stop,
+    };
+    let figures = match nodes {
+        None => trial.hand_over(killer, dice)?,
+        Some(nodes) => trial.pay(network, nodes, killer, dice)?,
+    };
+    for (what, figure) in figures {
         table.row([what.to_owned(), figure]);
     }
     Ok(table)
+}
+
+/// Users and guardians, before anything has happened to them.
+struct Trial<'a> {
+    plan: &'a Plan,
+    street: Street,
+    watch: Watch,
+    stop: &'a Stop,
+}
+
+impl Trial<'_> {
+    /// Users hand e-cash to each other.
+    fn hand_over(&self, mut killer: Killer<'_>, mut dice: Dice) -> Result<Figures> {
+        let load = &Load::new(&self.street, self.stop);
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            let watching = scope.spawn(|| self.watch.run());
+            let mining = scope.spawn(|| load.mine());
+            let work = |pair, dice| scope.spawn(move || load.work(pair, dice));
+            let working: Vec<_> = (0..self.plan.pairs)
+                .map(|pair| work(pair, dice.split()))
+                .collect();
+            let killed = killer.run(self.plan.kills);
+            load.end();
+            let worked = working.into_iter().map(join).collect();
+            self.watch.end();
+            together(killed, worked, [join(watching), join(mining)])
+        })?;
+        let took = ("killed under load in", minutes(begun.elapsed()));
+        let books = Books::settle(&self.street, load, &self.watch)?;
+        let figures = [killer.figures(), load.figures(), self.watch.figures()].concat();
+        Ok([vec![took], figures, books.figures()].concat())
+    }
+
+    /// Users pay over Lightning.
+    fn pay(
+        &self,
+        network: &Network,
+        nodes: &Lightning,
+        mut killer: Killer<'_>,
+        mut dice: Dice,
+    ) -> Result<Figures> {
+        let federation = network.state()?.federation.context("a federation")?;
+        let mut keys = Vec::new();
+        for gateway in &nodes.gateways {
+            gateway.limit(&federation.federation_id, GATEWAY_LIMIT)?;
+            let served = gateway.status()?.federations.into_iter().next();
+            keys.push(served.context("a gateway that serves nobody")?.key);
+        }
+        let had_msat = wealth(nodes)?;
+        let market = &Market::new(&self.street, nodes, &keys, self.stop);
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            let watching = scope.spawn(|| self.watch.run());
+            let mining = scope.spawn(|| market.mine());
+            let work = |pair, dice| scope.spawn(move || market.work(scope, pair, dice));
+            let working: Vec<_> = (0..self.plan.pairs)
+                .map(|pair| work(pair, dice.split()))
+                .collect();
+            let killed = killer.run(self.plan.kills);
+            market.end();
+            let worked = working.into_iter().map(join).collect();
+            self.watch.end();
+            together(killed, worked, [join(watching), join(mining)])
+        })?;
+        let took = ("killed under load in", minutes(begun.elapsed()));
+        let receipts = Receipts::settle(&self.street, nodes, market, &self.watch, had_msat)?;
+        let figures = [killer.figures(), market.figures(), self.watch.figures()].concat();
+        Ok([vec![took], figures, receipts.figures()].concat())
+    }
+}
+
+fn join(thread: thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(anyhow!("a thread has ended")))
+}
+
+/// The first that went wrong.
+fn together(killed: Result<()>, worked: Result<()>, beside: [Result<()>; 2]) -> Result<()> {
+    killed.context("while servers were killed")?;
+    worked.context("a user")?;
+    let [watched, mined] = beside;
+    watched.context("watching guardians")?;
+    mined.context("mining")
 }
