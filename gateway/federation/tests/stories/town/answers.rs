@@ -135,6 +135,12 @@ impl Town {
             let problem = Problem::new(422, "unknown_contract", "there is none", true);
             Err(RequestError::Problem(problem))
         };
+        let past = query.parameters.get("past");
+        let past = past.and_then(|past| past.parse::<u32>().ok());
+        if mood == Mood::Lags && past.is_some_and(|past| self.height() - 20 <= past) {
+            let problem = Problem::new(422, "too_early", "not yet", true);
+            return Err(RequestError::Problem(problem));
+        }
         match (mood, truth) {
             (Mood::Lags | Mood::Denies, Ok(_)) if is_share => unknown(),
             (Mood::WrongShares | Mood::Boasts, Ok(_)) if is_share => {
