@@ -44,8 +44,8 @@ pub enum GatewayError {
     /// More than [`MAX_DESCRIPTION_BYTES`](ln_limits::MAX_DESCRIPTION_BYTES).
     #[error("{0} bytes of description; at most {max} fit", max = ln_limits::MAX_DESCRIPTION_BYTES)]
     Description(usize),
-    /// More than [`MAX_OFFER_BYTES`](limits::MAX_OFFER_BYTES).
-    #[error("{0} bytes of offer and note; at most {max} are taken", max = limits::MAX_OFFER_BYTES)]
+    /// More than [`MAX_OFFER_BYTES`](ln_limits::MAX_OFFER_BYTES).
+    #[error("{0} bytes of offer and note; at most {max} are taken", max = ln_limits::MAX_OFFER_BYTES)]
     OfferText(usize),
     /// No invoice came.
     #[error("no invoice could be fetched: {0}")]

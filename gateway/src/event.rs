@@ -2,7 +2,7 @@
 
 use bitcoin::Network;
 use guildmint_core::{ledger::Changes, FederationId};
-use guildmint_ln::{InvoiceRequest, PayRequest};
+use guildmint_ln::{FetchRequest, InvoiceRequest, PayRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -105,19 +105,6 @@ pub enum Command {
     },
     /// The operator has looked into why the gateway halted, and wants it to go on.
     Resume,
-}
-
-/// A wallet asks a gateway for an invoice of an offer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FetchRequest {
-    /// In which federation the contract will be.
-    pub federation: FederationId,
-    /// The offer, `lno1…`.
-    pub offer: String,
-    /// What the payee is to get, in millisatoshi: what the offer asks for, or what the user gives.
-    pub amount_msat: u64,
-    /// A word for the payee.
-    pub note: Option<String>,
 }
 
 /// Something that the shell must do. In the order given.

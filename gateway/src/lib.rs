@@ -25,7 +25,7 @@ mod words;
 
 pub use call::{Answer, Call};
 pub use error::GatewayError;
-pub use event::{Action, Command, Event, FetchRequest, Millis, SaveId, Ticket};
+pub use event::{Action, Command, Event, Millis, SaveId, Ticket};
 pub use gateway::{FederationView, Gateway, PaymentView};
 pub use keys::Keys;
 pub use ledger::{Entry, Totals};
@@ -36,7 +36,7 @@ pub use operation::{
     ContractKey, Kind,
 };
 pub use reply::{Fetched, Reply};
-pub use rows::{entry, DamagedRow};
+pub use rows::{entry, entry_key, DamagedRow};
 pub use settings::{Limits, Settings};
 pub use shares::Shares;
 pub use warning::Warning;

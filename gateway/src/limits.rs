@@ -86,9 +86,6 @@ pub const WARN_PERCENT: u128 = 2;
 /// And before nothing new is begun.
 pub const HALT_PERCENT: u128 = 10;
 
-/// Bytes of an offer's text, and of a note to its issuer. Longer ones are refused.
-pub const MAX_OFFER_BYTES: usize = 2 * 1024;
-
 /// Blocks for which a request for a decryption share is valid: a guardian whose clock differs by that much still answers, and who has read it on
 /// the way has little of it.
 pub const SHARE_REQUEST_BLOCKS: u32 = 6;

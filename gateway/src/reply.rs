@@ -1,7 +1,7 @@
 //! What comes of a command.
 
-use guildmint_core::{Amount, FederationId};
-use guildmint_ln::{client::GatewayReply, Forfeit, InvoiceHash, PaymentHash, Preimage};
+use guildmint_core::{Amount, Bytes, FederationId};
+use guildmint_ln::{FetchAnswer, Forfeit, GatewayReply, InvoiceHash, PaymentHash, Preimage};
 
 use crate::node::RequestId;
 
@@ -50,4 +50,17 @@ pub struct Fetched {
     pub invoice: Vec<u8>,
     /// What the contract names it by.
     pub invoice_hash: InvoiceHash,
+}
+
+impl From<Fetched> for FetchAnswer {
+    fn from(fetched: Fetched) -> Self {
+        Self {
+            request: Bytes(fetched.request.0),
+            hash: fetched.hash,
+            amount_msat: fetched.amount,
+            contract_amount_msat: fetched.contract_amount,
+            invoice: hex::encode(&fetched.invoice),
+            invoice_hash: fetched.invoice_hash,
+        }
+    }
 }

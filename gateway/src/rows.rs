@@ -166,6 +166,12 @@ fn reads<R: Row>(key: &Key, value: &[u8]) -> bool {
     read_ordered::<R>(rest).is_ok() && read::<R::Value>(value).is_ok()
 }
 
+/// Where the entry with this number is stored.
+#[must_use]
+pub fn entry_key(number: u64) -> Key {
+    EntryRow(number).key(SCOPE)
+}
+
 /// The entry that a stored row holds, if it is one: what a page of the last payments reads.
 #[must_use]
 pub fn entry(key: &Key, value: &[u8]) -> Option<Entry> {

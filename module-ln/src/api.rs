@@ -18,7 +18,15 @@ pub struct ContractAnswer {
     pub closing: Option<Closing>,
 }
 
-/// Answer to `GET /v1/ln/fundings/{offer id}`. An offer is funded once, so this names one contract at most.
+/// Answer to `GET /v1/ln/clock`: what time limits of contracts and offers are reckoned by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockAnswer {
+    /// The agreed clock, in blocks.
+    pub height: u32,
+}
+
+/// Answer to `GET /v1/ln/fundings/{offer id}`; with `?past={height}` of guardians alone whose clock is beyond that height, since only they know
+/// that an offer which expires there will never be funded. An offer is funded once, so this names one contract at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FundingAnswer {
     /// The contract that funds the offer; null while there is none.

@@ -13,7 +13,7 @@ use guildmint_core::{Amount, FederationId, ModuleId, Quorum, TxId};
 use guildmint_tbs::encryption::encrypt;
 
 use crate::{
-    signed::sign, ConfigError, ContractId, EncryptedPreimage, LnConfig, LnInput, Offer,
+    signed::sign, ConfigError, ContractId, EncryptedPreimage, LnConfig, LnInput, LnTerms, Offer,
     OutgoingContract, Preimage, SignedOffer, Witness,
 };
 use derive::{Purpose, Secrets};
@@ -21,7 +21,7 @@ use derive::{Purpose, Secrets};
 pub use decrypt::{open, Culprits, OpenError, Opened};
 pub use derive::KeyError;
 pub use invoice::{Invoice, InvoiceError};
-pub use pay::{GatewayReply, Pay, PayEffect, PayError, PayEvent, PayState, Quote};
+pub use pay::{Pay, PayEffect, PayError, PayEvent, PayState, Quote};
 pub use receive::{Receive, ReceiveEffect, ReceiveError, ReceiveEvent, ReceiveState};
 
 /// A wallet's view of one federation's Lightning module, with the secrets from which its offers and contracts are derived.
@@ -79,6 +79,11 @@ impl LnClient {
     #[must_use]
     pub fn config(&self) -> &LnConfig {
         &self.config
+    }
+
+    /// Goes by other fees, which guardians have agreed on (SPEC GEN-6).
+    pub fn revise(&mut self, terms: LnTerms) {
+        self.config.fees = terms.fees;
     }
 
     /// The preimage of the offer with this index. ⚠ 32 bytes that look random, and no key (SPEC LN-2): what it opens is public in the end.

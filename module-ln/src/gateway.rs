@@ -1,15 +1,18 @@
 //! Gateways: how they announce themselves (SPEC LN-6), and what wallets ask of them.
 
 use bitcoin::secp256k1::{schnorr::Signature, Keypair, PublicKey, XOnlyPublicKey};
-use guildmint_core::{encoding::write, Amount, FederationId, Tagged};
+use guildmint_core::{encoding::write, Amount, Bytes, FederationId, Tagged};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
     limits,
     signed::{sign, verify, WrongSignature},
-    ContractId, SignedOffer,
+    ContractId, Forfeit, InvoiceHash, PaymentHash, Preimage, SignedOffer,
 };
+
+/// What stands before a request's name where a [`PayRequest`] would have an invoice.
+const NAMED: &str = "fetched:";
 
 /// What a gateway charges for a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -149,6 +152,53 @@ impl SignedAnnouncement {
     }
 }
 
+/// Answer to `GET /v1/gateway`: whether a gateway works. ⚠ A wallet asks before it locks money (SPEC LN-6); it proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayInfo {
+    /// The program's version.
+    pub version: String,
+    /// The network of its node: `bitcoin`, `testnet`, `signet`, `regtest`.
+    pub network: String,
+    /// Its node; none if it only swaps between contracts.
+    pub node_key: Option<PublicKey>,
+    /// The federations that it serves, or served.
+    pub federations: Vec<ServedFederation>,
+    /// Whether it begins payments at all.
+    pub ready: bool,
+}
+
+/// How a gateway stands in one federation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedFederation {
+    /// The federation.
+    pub federation: FederationId,
+    /// The gateway's key in it.
+    pub key: XOnlyPublicKey,
+    /// Whether it begins payments there now.
+    pub ready: bool,
+    /// Why not, in words for people.
+    pub trouble: Option<String>,
+}
+
+impl GatewayInfo {
+    /// Whether the gateway with this key begins payments in a federation now.
+    ///
+    /// # Errors
+    /// Says why not: what it says itself, or that it does not know the federation, or is another gateway.
+    pub fn serves(&self, federation: FederationId, key: &XOnlyPublicKey) -> Result<(), String> {
+        let mut served = self.federations.iter();
+        let served = served.find(|served| served.federation == federation && served.key == *key);
+        let served = served.ok_or("it does not serve this federation under the announced key")?;
+        match (self.ready && served.ready, &served.trouble) {
+            (true, _) => Ok(()),
+            (false, Some(trouble)) => {
+                Err(trouble.chars().take(limits::MAX_TROUBLE_CHARS).collect())
+            }
+            (false, None) => Err("it begins nothing new now".to_owned()),
+        }
+    }
+}
+
 /// A wallet asks a gateway for an invoice on the hash of its offer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvoiceRequest {
@@ -178,4 +228,69 @@ pub struct PayRequest {
     pub contract: ContractId,
     /// The invoice.
     pub invoice: String,
+}
+
+impl PayRequest {
+    /// A wallet has funded a contract for an invoice that the gateway fetched: the request's name stands for the invoice.
+    #[must_use]
+    pub fn of_fetched(federation: FederationId, contract: ContractId, request: Bytes<32>) -> Self {
+        Self {
+            federation,
+            contract,
+            invoice: fetched_name(request),
+        }
+    }
+}
+
+/// What a wallet writes where a [`PayRequest`] has an invoice, if the gateway has fetched it.
+#[must_use]
+pub fn fetched_name(request: Bytes<32>) -> String {
+    format!("{NAMED}{request}")
+}
+
+/// The request that is named in place of an invoice.
+#[must_use]
+pub fn fetched_request(invoice: &str) -> Option<Bytes<32>> {
+    invoice.strip_prefix(NAMED)?.parse().ok()
+}
+
+/// What a gateway says to a [`PayRequest`]. None of it is believed unproven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)] // one at a time
+pub enum GatewayReply {
+    /// It has paid.
+    Paid(Preimage),
+    /// It will not pay.
+    Forfeit(Forfeit),
+}
+
+/// A wallet asks a gateway for an invoice of a BOLT12 offer, to fund a contract on its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchRequest {
+    /// In which federation the contract will be.
+    pub federation: FederationId,
+    /// The offer, `lno1…`, with the note at most [`limits::MAX_OFFER_BYTES`] bytes.
+    pub offer: String,
+    /// What the payee is to get, in millisatoshi: what the offer asks for, or what the user gives.
+    pub amount_msat: u64,
+    /// A word for the payee.
+    pub note: Option<String>,
+}
+
+/// The answer: an invoice, which the wallet checks against the offer before it funds anything. It is kept for some minutes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchAnswer {
+    /// What the gateway calls it: see [`PayRequest::of_fetched`].
+    pub request: Bytes<32>,
+    /// The hash of the payment.
+    pub hash: PaymentHash,
+    /// What the payee gets.
+    pub amount_msat: Amount,
+    /// What must be in the contract at least: that, and the gateway's fee.
+    pub contract_amount_msat: Amount,
+    /// The BOLT12 invoice, in hexadecimal, of at most [`limits::MAX_INVOICE_BYTES`] bytes.
+    pub invoice: String,
+    /// What the contract names it by: [`InvoiceHash::new`] of that text.
+    pub invoice_hash: InvoiceHash,
 }

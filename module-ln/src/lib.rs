@@ -22,16 +22,17 @@ mod server;
 mod signed;
 
 pub use api::{
-    ContractAnswer, FundingAnswer, GatewayAnswer, GatewaysAnswer, OffersAnswer, ShareAnswer,
-    ShareRequest,
+    ClockAnswer, ContractAnswer, FundingAnswer, GatewayAnswer, GatewaysAnswer, OffersAnswer,
+    ShareAnswer, ShareRequest,
 };
 pub use config::{share_index, ConfigError, LnConfig, LnFees, LnSecret, LnTerms};
 pub use contract::{
     Closing, ContractAccount, Forfeit, IncomingContract, OfferRef, OutgoingContract, Terms,
 };
 pub use gateway::{
-    Announcement, AnnouncementError, FeeSchedule, Hop, InvoiceAnswer, InvoiceRequest, PayRequest,
-    SignedAnnouncement,
+    fetched_name, fetched_request, Announcement, AnnouncementError, FeeSchedule, FetchAnswer,
+    FetchRequest, GatewayInfo, GatewayReply, Hop, InvoiceAnswer, InvoiceRequest, PayRequest,
+    ServedFederation, SignedAnnouncement,
 };
 pub use ids::{ContractId, InvoiceHash, OfferId, PaymentHash, Preimage};
 pub use items::{LnInput, LnOutcome, LnOutput, Never, Vouching, Witness};

@@ -49,6 +49,12 @@ pub const MAX_INVOICE_BYTES: usize = 4 * 1024;
 /// Bytes of an invoice's description. An [`InvoiceRequest`](crate::InvoiceRequest) with a longer one is refused.
 pub const MAX_DESCRIPTION_BYTES: usize = 512;
 
+/// Bytes of a BOLT12 offer's text and the note to its issuer. A [`FetchRequest`](crate::FetchRequest) with more is refused.
+pub const MAX_OFFER_BYTES: usize = 2 * 1024;
+
+/// Characters that are read of why a gateway does not work; the rest is left out.
+pub const MAX_TROUBLE_CHARS: usize = 200;
+
 /// Blocks that a wallet gives a gateway to pay an invoice, about a week: long enough for a payment that is settled on the chain. After
 /// them the money is taken back.
 pub const OUTGOING_BLOCKS: u32 = 1008;

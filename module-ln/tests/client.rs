@@ -12,11 +12,11 @@ use common::{announcement, client, gateway, key, sat, World, FEDERATION};
 use guildmint_core::{Amount, FederationId, OutPoint, TxId, Wire};
 use guildmint_ln::{
     client::{
-        GatewayReply, Invoice, InvoiceError, LnClient, Pay, PayEffect, PayEvent, PayState, Quote,
-        Receive, ReceiveEffect, ReceiveError, ReceiveEvent, ReceiveState,
+        Invoice, InvoiceError, LnClient, Pay, PayEffect, PayEvent, PayState, Quote, Receive,
+        ReceiveEffect, ReceiveError, ReceiveEvent, ReceiveState,
     },
-    limits, Closing, ContractAnswer, ContractId, Forfeit, FundingAnswer, LnOutput, PaymentHash,
-    Preimage, Witness,
+    limits, Closing, ContractAnswer, ContractId, Forfeit, FundingAnswer, GatewayReply, LnOutput,
+    PaymentHash, Preimage, Witness,
 };
 use lightning_invoice::{Currency, InvoiceBuilder, PaymentSecret};
 use secp256k1::SECP256K1;

@@ -5,9 +5,10 @@
 use bitcoin::secp256k1::{Keypair, PublicKey};
 use guildmint_core::{Amount, Bytes, FederationId, PeerId, Wire};
 use guildmint_ln::{
-    limits, Announcement, AnnouncementError, ContractId, EncryptedPreimage, FeeSchedule, Forfeit,
-    Hop, IncomingContract, InvoiceHash, LnInput, LnOutput, Offer, OfferRef, OutgoingContract,
-    Preimage, ShareRequest, SignedAnnouncement, Witness,
+    fetched_request, limits, Announcement, AnnouncementError, ContractId, EncryptedPreimage,
+    FeeSchedule, Forfeit, GatewayInfo, GatewayReply, Hop, IncomingContract, InvoiceHash, LnInput,
+    LnOutput, Offer, OfferRef, OutgoingContract, PayRequest, Preimage, ServedFederation,
+    ShareRequest, SignedAnnouncement, Witness,
 };
 use secp256k1::SECP256K1;
 
@@ -230,4 +231,61 @@ fn fees_are_rounded_up_and_never_overflow() {
         ..fees
     };
     assert_eq!(dear.fee(Amount::MAX), None);
+}
+
+#[test]
+fn what_a_gateway_replies_is_a_preimage_or_a_forfeit_by_its_name() {
+    let paid = GatewayReply::Paid(Preimage::from([7; 32]));
+    let json = serde_json::json!({ "paid": "07".repeat(32) });
+    assert_eq!(serde_json::to_value(paid).unwrap(), json);
+    let contract = ContractId::from([1; 32]);
+    let forfeit = GatewayReply::Forfeit(Forfeit::sign(FEDERATION, contract, &key(9)));
+    let json = serde_json::to_value(forfeit).unwrap();
+    assert_eq!(json["forfeit"]["contract"], "01".repeat(32));
+    assert_eq!(
+        serde_json::from_value::<GatewayReply>(json).unwrap(),
+        forfeit
+    );
+    assert!(serde_json::from_str::<GatewayReply>("{}").is_err());
+}
+
+#[test]
+fn what_was_fetched_is_asked_for_by_its_name_and_no_invoice_is_such_a_name() {
+    let name = Bytes([3; 32]);
+    let request = PayRequest::of_fetched(FEDERATION, ContractId::from([1; 32]), name);
+    assert_eq!(fetched_request(&request.invoice), Some(name));
+    for other in ["fetched:03", "lnbc1", "", "fetched:"] {
+        assert_eq!(fetched_request(other), None);
+    }
+}
+
+#[test]
+fn a_gateway_serves_a_federation_only_under_its_key_and_if_it_is_ready_there() {
+    let ours = key(9).x_only_public_key().0;
+    let info = |ready, here, trouble: Option<&str>| GatewayInfo {
+        version: "1".into(),
+        network: "regtest".into(),
+        node_key: None,
+        federations: vec![ServedFederation {
+            federation: FEDERATION,
+            key: ours,
+            ready: here,
+            trouble: trouble.map(str::to_owned),
+        }],
+        ready,
+    };
+    let serves = |info: GatewayInfo| info.serves(FEDERATION, &ours);
+    assert_eq!(serves(info(true, true, None)), Ok(()));
+    assert!(serves(info(false, true, None)).is_err());
+    let asleep = serves(info(true, false, Some("the node is not in sync")));
+    assert_eq!(asleep, Err("the node is not in sync".to_owned()));
+    let elsewhere = info(true, true, None).serves(ANOTHER, &ours);
+    assert!(elsewhere.is_err());
+    let stranger = key(8).x_only_public_key().0;
+    assert!(info(true, true, None)
+        .serves(FEDERATION, &stranger)
+        .is_err());
+    let long = "x".repeat(10_000);
+    let told = serves(info(true, false, Some(&long))).unwrap_err();
+    assert_eq!(told.len(), limits::MAX_TROUBLE_CHARS);
 }

@@ -9,7 +9,7 @@ use guildmint_core::{
     module::Query,
     TxId,
 };
-use serde::{Deserialize, Serialize};
+use guildmint_daemon::health::Check;
 use serde_json::Value as Json;
 
 use crate::{EventHub, Overview};
@@ -81,15 +81,4 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// The guardian's metrics as OpenMetrics text.
     async fn metrics(&self) -> String;
-}
-
-/// One of the things that a guardian needs to serve clients.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
-    /// A stable name, such as `peers`.
-    pub name: String,
-    /// Whether it is in order.
-    pub ok: bool,
-    /// For people: how it is.
-    pub detail: String,
 }

@@ -20,7 +20,9 @@ use guildmint_core::api::{EpochEvent, Problem, StatusAnswer};
 use serde::Serialize;
 use tide::{http::headers::CACHE_CONTROL, Body, Request, Response, StatusCode};
 
-use crate::{admission::Origin, connection::TurnSlot, problem, Backend};
+use guildmint_daemon::{problem, Origin, TurnSlot};
+
+use crate::Backend;
 
 /// Events that may wait for a client. One more, and its stream ends.
 const MAX_WAITING: usize = 64;

@@ -1,37 +1,28 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
-mod admin;
-mod admission;
 mod backend;
-mod body;
-mod connection;
 mod events;
 mod facts;
-mod form;
 mod health;
-mod input;
-mod limits;
-mod listener;
 mod openapi;
 mod pages;
+mod rejection;
 mod routes;
+mod serve;
 mod setup;
-mod signal;
-mod turns;
 mod watch;
 
-mod problem;
-
-pub use admin::{Access, Password, Token, TokenError};
-pub use backend::{Backend, Check};
+pub use backend::Backend;
 pub use events::EventHub;
 pub use facts::{
     BackupFacts, CoinFacts, DatabaseFacts, FederationFacts, GuardianFacts, Overview, PayoutFacts,
     WalletFacts,
 };
-pub use limits::{Limits, MAX_BODY_BYTES};
-pub use listener::{serve_admin, serve_public, serve_setup, ServeError, Serving};
+pub use guildmint_daemon::{
+    health::Check, Access, Limits, Password, ServeError, Serving, Token, TokenError, MAX_BODY_BYTES,
+};
+pub use serve::{serve_admin, serve_public, serve_setup};
 pub use setup::{
     done, CodeStep, ConfirmStep, JoinStep, ProposeStep, SetupBackend, SetupGuardian, SetupProposal,
     SetupStage, SetupStatus, SetupStep,

@@ -1,34 +1,24 @@
 //! Paths, and what they mean to the guardian: translation only.
 
-use std::time::Duration;
-
 use guildmint_core::{
     api::{Problem, Revise, TransactionStatus},
-    limits::{MAX_TRANSACTION_BYTES, MAX_WAIT_SECONDS},
+    limits::MAX_TRANSACTION_BYTES,
     module::Query,
     Transaction, TxId, Wire as _,
 };
-use serde::Serialize;
-use tide::{
-    http::{
-        headers::{
-            ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-            ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-            ALLOW, RETRY_AFTER,
-        },
-        Method,
-    },
-    utils::async_trait,
-    Body, Endpoint, Middleware, Next, Request, Response, Server, StatusCode,
+use guildmint_daemon::{
+    body, health::alive, json, pages::add_assets, parameters, problem, refusal, wait, Access,
+    Caller, Gate, OpenToBrowsers, ProblemBodies, Routes, Table, TurnSlot, MAX_BODY_BYTES,
+    OPEN_METRICS,
 };
+use tide::{Request, Response, Server, StatusCode};
 
 use crate::{
-    admin::{Caller, Gate},
-    body::body,
-    connection::TurnSlot,
     events::events,
-    form::parameters,
-    health, openapi, pages, problem, watch, Access, Backend, MAX_BODY_BYTES,
+    health::{self, ready},
+    openapi, pages,
+    rejection::rejection,
+    watch, Backend,
 };
 
 const TRANSACTIONS: &str = "/v1/transactions";
@@ -36,52 +26,28 @@ const TRANSACTIONS: &str = "/v1/transactions";
 /// Where the operator sees and says what is to change.
 const REVISIONS: &str = "/revisions";
 
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// A server under construction, which remembers its routes.
-struct Table<B> {
-    server: Server<B>,
-    routes: Routes,
-}
-
-/// Methods and paths, as OpenAPI writes them.
-pub(crate) type Routes = Vec<(&'static str, String)>;
-
-impl<B: Backend> Table<B> {
-    fn get(&mut self, path: &str, endpoint: impl Endpoint<B>) {
-        self.server.at(path).get(endpoint);
-        self.routes.push(("get", templated(path)));
+/// What methods a path takes.
+pub(crate) fn allowed(path: &str) -> &'static str {
+    match path {
+        TRANSACTIONS => "POST, OPTIONS",
+        "/logout" => "POST",
+        REVISIONS => "GET, HEAD, POST",
+        "/login" => "GET, HEAD, POST",
+        _ => "GET, HEAD, OPTIONS",
     }
-
-    fn post(&mut self, path: &str, endpoint: impl Endpoint<B>) {
-        self.server.at(path).post(endpoint);
-        self.routes.push(("post", templated(path)));
-    }
-}
-
-/// `/a/:b/*c` as `/a/{b}/{c}`.
-fn templated(path: &str) -> String {
-    let part = |part: &str| match part.strip_prefix([':', '*']) {
-        Some(name) => format!("{{{name}}}"),
-        None => part.to_owned(),
-    };
-    path.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
 /// What anybody may ask.
 pub(crate) fn public<B: Backend>(backend: B) -> (Server<B>, Routes) {
     let mut server = tide::with_state(backend);
-    server.with(OpenToBrowsers).with(ProblemBodies);
-    pages::add_assets(&mut server);
-    let mut table = Table {
-        server,
-        routes: Routes::new(),
-    };
+    server.with(OpenToBrowsers).with(ProblemBodies(allowed));
+    add_assets(&mut server);
+    let mut table = Table::new(server);
     table.get("/", |request: Request<B>| async move {
         Ok(pages::public::page(&*request.state().overview().await))
     });
-    table.get("/livez", health::alive);
-    table.get("/readyz", health::ready::<B>);
+    table.get("/livez", alive);
+    table.get("/readyz", ready::<B>);
     table.get("/v1/openapi.json", |request: Request<B>| async move {
         let questions = request.state().questions();
         Ok(json(StatusCode::Ok, &openapi::document(&questions)))
@@ -126,7 +92,7 @@ pub(crate) fn public<B: Backend>(backend: B) -> (Server<B>, Routes) {
 /// What only the operator may ask.
 pub(crate) fn admin<B: Backend>(backend: B, access: Access) -> Server<B> {
     let mut server = tide::with_state(backend);
-    server.with(ProblemBodies);
+    server.with(ProblemBodies(allowed));
     Gate::new(access).guard(&mut server);
     health::add(&mut server);
     server.at("/").get(|request: Request<B>| async move {
@@ -164,7 +130,11 @@ async fn submit<B: Backend>(mut request: Request<B>) -> Result<Response, Problem
         None | Some("application/octet-stream") => {
             body(&mut request, MAX_TRANSACTION_BYTES).await?
         }
-        Some(_) => return Err(problem::unsupported_type()),
+        Some(_) => {
+            return Err(problem::unsupported_type(
+                "application/octet-stream (canonical bytes) or application/json",
+            ))
+        }
     };
     if bytes.len() > MAX_TRANSACTION_BYTES {
         return Err(problem::too_large(MAX_TRANSACTION_BYTES));
@@ -173,21 +143,10 @@ async fn submit<B: Backend>(mut request: Request<B>) -> Result<Response, Problem
     let answer = request.state().submit(bytes).await?;
     let status = match answer.status {
         TransactionStatus::Accepted { .. } => StatusCode::Ok,
-        TransactionStatus::Rejected(reject) => return Err(problem::rejection(reject)),
+        TransactionStatus::Rejected(reject) => return Err(rejection(reject)),
         TransactionStatus::Pending | TransactionStatus::Unknown => StatusCode::Accepted,
     };
     Ok(json(status, &answer))
-}
-
-/// How long a client wants to wait for an answer.
-pub(crate) fn wait<S>(request: &Request<S>) -> Result<Duration, Problem> {
-    let wait = match parameters(request.url())?.get("wait") {
-        None => 0,
-        Some(seconds) => seconds
-            .parse()
-            .map_err(|_| problem::malformed("wait is a number of seconds"))?,
-    };
-    Ok(Duration::from_secs(MAX_WAIT_SECONDS.min(wait)))
 }
 
 async fn transaction<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
@@ -233,74 +192,4 @@ async fn query<B: Backend>(request: Request<B>) -> Result<Response, Problem> {
     };
     let answer = watch::answer(&request, kind, query).await?;
     Ok(json(StatusCode::Ok, &answer))
-}
-
-pub(crate) fn json(status: StatusCode, answer: &impl Serialize) -> Response {
-    match Body::from_json(answer) {
-        Ok(body) => {
-            let mut response = Response::new(status);
-            response.set_body(body);
-            response
-        }
-        Err(error) => {
-            tracing::error!(%error, "an answer cannot be written as JSON");
-            refusal(problem::internal())
-        }
-    }
-}
-
-pub(crate) fn refusal(problem: Problem) -> Response {
-    problem::response(&problem).into()
-}
-
-/// Gives errors of the router and of tide the body that all errors have.
-pub(crate) struct ProblemBodies;
-
-#[async_trait]
-impl<S: Clone + Send + Sync + 'static> Middleware<S> for ProblemBodies {
-    async fn handle(&self, request: Request<S>, next: Next<'_, S>) -> tide::Result {
-        let allowed = match request.url().path() {
-            TRANSACTIONS => "POST, OPTIONS",
-            "/logout" => "POST",
-            REVISIONS => "GET, HEAD, POST",
-            "/login" => "GET, HEAD, POST",
-            _ => "GET, HEAD, OPTIONS",
-        };
-        let response = next.run(request).await;
-        let status = response.status();
-        let is_error = status.is_client_error() || status.is_server_error();
-        if !is_error || response.is_empty() == Some(false) {
-            return Ok(response);
-        }
-        let mut response = refusal(match status {
-            StatusCode::NotFound => problem::not_found(),
-            StatusCode::MethodNotAllowed => problem::method_not_allowed(),
-            _ => problem::internal(),
-        });
-        if status == StatusCode::MethodNotAllowed {
-            response.insert_header(ALLOW, allowed);
-        }
-        Ok(response)
-    }
-}
-
-/// Lets pages of any origin ask: nothing here depends on who asks, and there are no cookies.
-struct OpenToBrowsers;
-
-#[async_trait]
-impl<B: Backend> Middleware<B> for OpenToBrowsers {
-    async fn handle(&self, request: Request<B>, next: Next<'_, B>) -> tide::Result {
-        let mut response = if request.method() == Method::Options {
-            let mut response = Response::new(StatusCode::NoContent);
-            response.insert_header(ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, OPTIONS");
-            response.insert_header(ACCESS_CONTROL_ALLOW_HEADERS, "content-type");
-            response.insert_header(ACCESS_CONTROL_MAX_AGE, "86400");
-            response
-        } else {
-            next.run(request).await
-        };
-        response.insert_header(ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-        response.insert_header(ACCESS_CONTROL_EXPOSE_HEADERS, RETRY_AFTER.as_str());
-        Ok(response)
-    }
 }

@@ -9,15 +9,12 @@ use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use serde_json::{json, Value as Json};
 use tide::{Request, Server, StatusCode};
 
-use crate::{
-    admin::{go_to, Access, Caller, Gate},
-    body::body,
-    connection::TurnSlot,
-    form::{form, parameters},
-    health::alive,
-    pages, problem,
-    routes::{json as json_response, refusal, wait, ProblemBodies},
+use guildmint_daemon::{
+    body, form, go_to, health::alive, json as json_response, parameters, problem, refusal, wait,
+    Access, Caller, Gate, ProblemBodies, TurnSlot,
 };
+
+use crate::{pages, routes::allowed};
 
 /// Bytes of one request: the setup codes of all guardians, or a proposal. A larger one is answered 413.
 const MAX_SETUP_BYTES: usize = 512 * 1024;
@@ -189,7 +186,7 @@ pub struct SetupProposal {
 /// What the operator may ask while there is no federation.
 pub(crate) fn server<B: SetupBackend>(backend: B, access: Access) -> Server<B> {
     let mut server = tide::with_state(backend);
-    server.with(ProblemBodies);
+    server.with(ProblemBodies(allowed));
     Gate::new(access).guard(&mut server);
     server.at("/livez").get(alive);
     server.at("/readyz").get(|_| async {

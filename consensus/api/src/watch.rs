@@ -12,7 +12,9 @@ use guildmint_core::{
 use serde_json::Value as Json;
 use tide::Request;
 
-use crate::{admission::Origin, connection::TurnSlot, problem, Backend};
+use guildmint_daemon::{problem, Origin, TurnSlot};
+
+use crate::Backend;
 
 /// How often the question is asked again at most, however short epochs are.
 const PACE: Duration = Duration::from_millis(250);

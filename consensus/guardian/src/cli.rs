@@ -4,13 +4,14 @@ mod backup;
 mod revise;
 mod setup;
 
-use std::{collections::BTreeMap, env, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
+use guildmint_daemon::settings::environment;
 use structopt::{clap::AppSettings, StructOpt};
 
 use crate::{
-    config::{read_local, ConfigError, Key, Sources, ENVIRONMENT_PREFIX},
-    files::Hidden,
+    config::{keys, read_local, ConfigError, Sources, ENVIRONMENT_PREFIX},
+    files::{Hidden, LOCAL_FILE},
 };
 
 pub use backup::{data_dir, BackupCommand, Passphrase};
@@ -161,50 +162,41 @@ impl Options {
     /// If the data directory is not named, or its `local.toml` is wrong.
     pub fn sources(self) -> Result<(PathBuf, Sources), ConfigError> {
         let mut sources = Sources {
-            environment: environment(),
+            environment: environment(ENVIRONMENT_PREFIX),
+            file_name: LOCAL_FILE,
             flags: self.flags(),
             ..Sources::default()
         };
-        let data_dir = sources.get(Key::DATA_DIR, |path| Some(PathBuf::from(path)))?;
-        sources.file = read_local(&data_dir)?;
+        let data_dir = sources.get(keys::DATA_DIR, |path| Some(PathBuf::from(path)))?;
+        sources.file = read_local(&data_dir)?.settings();
         Ok((data_dir, sources))
     }
 
     fn flags(self) -> BTreeMap<&'static str, String> {
         let flags = [
-            (Key::DATA_DIR, self.data_dir),
-            (Key::PASSWORD_FILE, self.password_file),
-            (Key::API_LISTEN, self.api_listen),
-            (Key::ADMIN_LISTEN, self.admin_listen),
-            (Key::P2P_LISTEN, self.p2p_listen),
-            (Key::API_URL, self.api_url),
-            (Key::P2P_ADDRESS, self.p2p_address),
-            (Key::INSIST, self.insist),
-            (Key::VOUCH, self.vouch),
-            (Key::ELECTRUM, self.electrum),
-            (Key::LOG_FORMAT, self.log_format),
-            (Key::LOG, self.log),
-            (Key::DATABASE, self.database.map(|database| database.0)),
-            (Key::ADMIN_HOSTS, self.admin_hosts),
-            (Key::OPEN_METRICS, self.open_metrics),
-            (Key::UNFREEZE, self.unfreeze),
-            (Key::TRUSTED_PROXIES, self.trusted_proxies),
+            (keys::DATA_DIR, self.data_dir),
+            (keys::PASSWORD_FILE, self.password_file),
+            (keys::API_LISTEN, self.api_listen),
+            (keys::ADMIN_LISTEN, self.admin_listen),
+            (keys::P2P_LISTEN, self.p2p_listen),
+            (keys::API_URL, self.api_url),
+            (keys::P2P_ADDRESS, self.p2p_address),
+            (keys::INSIST, self.insist),
+            (keys::VOUCH, self.vouch),
+            (keys::ELECTRUM, self.electrum),
+            (keys::LOG_FORMAT, self.log_format),
+            (keys::LOG, self.log),
+            (keys::DATABASE, self.database.map(|database| database.0)),
+            (keys::ADMIN_HOSTS, self.admin_hosts),
+            (keys::OPEN_METRICS, self.open_metrics),
+            (keys::UNFREEZE, self.unfreeze),
+            (keys::TRUSTED_PROXIES, self.trusted_proxies),
         ];
         let given = flags.into_iter();
         given
             .filter_map(|(key, value)| Some((key.name, value?)))
             .collect()
     }
-}
-
-/// The variables that are meant for guardians.
-fn environment() -> BTreeMap<String, String> {
-    let variables = env::vars_os().filter_map(|(name, value)| {
-        let name = name.into_string().ok()?;
-        name.starts_with(ENVIRONMENT_PREFIX)
-            .then(|| (name, value.to_string_lossy().into_owned()))
-    });
-    variables.collect()
 }
 
 #[cfg(test)]

@@ -20,6 +20,10 @@ use futures::{
 };
 use guildmint_api::{serve_admin, serve_public, Access, EventHub, Limits, ServeError, Serving};
 use guildmint_core::{api::ConfigAnswer, module::Registry, DecodeError, Wire as _};
+use guildmint_daemon::{
+    admin::files::{self as admin, AdminError, PasswordFile},
+    signals::stop_signal,
+};
 use guildmint_engine::{
     node::{Event, StartError as NodeError},
     Coin, CoinError, Federation, FederationError,
@@ -34,7 +38,6 @@ use guildmint_wallet_electrum::UrlError;
 use thiserror::Error;
 
 use crate::{
-    admin::{self, AdminError, PasswordFile},
     backend::{Handle, Inner},
     config::{Config, Settings},
     database,
@@ -42,12 +45,14 @@ use crate::{
     overview::Facts,
     running::{Loop, Parts, Running},
     shell::{Input, MAX_INPUTS},
-    signals::stop_signal,
     world::{
         chain::{self, ChainObserver},
         Sight, Worlds,
     },
 };
+
+/// What it is called where operators log in.
+pub(crate) const PROGRAM: &str = "guildmintd";
 
 /// How long requests under way may take when the guardian stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -251,6 +256,7 @@ impl Guardian {
 /// What opens the operator's listener. The database is locked, so no other process uses the cookie.
 fn access(config: &Config) -> Result<Access, AdminError> {
     Ok(Access {
+        program: PROGRAM,
         token: admin::write_cookie(&config.data_dir)?,
         password: Arc::new(PasswordFile(config.data_dir.clone())),
         open_metrics: config.settings.admin.open_metrics,

@@ -4,7 +4,7 @@ pub mod files;
 pub mod secrets;
 
 #[cfg(feature = "daemon")]
-pub mod admin;
+pub use guildmint_daemon::admin::files as admin;
 #[cfg(feature = "daemon")]
 mod backend;
 #[cfg(feature = "daemon")]
@@ -35,8 +35,6 @@ pub mod recover;
 mod running;
 #[cfg(feature = "daemon")]
 mod shell;
-#[cfg(feature = "daemon")]
-mod signals;
 #[cfg(feature = "daemon")]
 mod store_worker;
 #[cfg(feature = "daemon")]

@@ -13,11 +13,12 @@ use std::{
 
 use anyhow::Context as _;
 use guildmint_api::Token;
+use guildmint_daemon::logs;
 
 use guildmintd::{
     admin,
     cli::{AdminCommand, Command, ConfigCommand, Options, RecoverWallet},
-    config::{first_line, read_passphrase, Config, ConfigError, LogFormat, Settings},
+    config::{first_line, read_local, read_passphrase, Config, ConfigError, Settings},
     files::Hidden,
     founding::{self, Founded, Founding},
     modules,
@@ -31,7 +32,6 @@ use structopt::{
     clap::{Error as UsageError, ErrorKind},
     StructOpt,
 };
-use tracing_subscriber::EnvFilter;
 
 use setup_commands::Question;
 
@@ -92,7 +92,7 @@ fn start(options: Options) -> anyhow::Result<bool> {
     let (data_dir, sources) = options.sources()?;
     let settings = Settings::resolve(&sources)?;
     let passphrase = read_passphrase(&sources)?;
-    start_logs(&settings);
+    logs::start(&settings.log, settings.log_format);
     limit_threads();
     if founding::is_due(&data_dir) {
         let founding = Founding {
@@ -148,30 +148,12 @@ fn limit_threads() {
     }
 }
 
-fn start_logs(settings: &Settings) {
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&settings.log))
-        // A guardian must not end because nobody reads what it says.
-        .log_internal_errors(false)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
-    match settings.log_format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().init(),
-    }
-    // Part of a guardian must not live on without the rest: it ends, and whoever supervises it starts it again.
-    std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(%panic, "a bug; the guardian ends, nothing is lost");
-        std::process::abort();
-    }));
-}
-
 fn show(options: Options, effective: bool) -> anyhow::Result<bool> {
-    let (_, sources) = options.sources()?;
+    let (data_dir, sources) = options.sources()?;
     let document = match effective {
         true => Settings::explain(&sources),
         false => {
-            let mut file = sources.file.clone();
+            let mut file = read_local(&data_dir)?;
             let shown = |database: Hidden| Hidden(Database::shown(&database.0));
             file.database = file.database.map(shown);
             serde_json::to_value(&file)?

@@ -21,10 +21,11 @@ use zeroize::Zeroizing;
 
 use crate::{
     cli::RecoverWallet,
-    config::{read_local, read_passphrase_file, ConfigError, Key, Sources},
+    config::{keys, read_local, read_passphrase_file, ConfigError, Sources},
     database::Database,
     files::{
-        read_text, read_toml, write_private, ConsensusFile, FileError, CONSENSUS_FILE, SECRETS_FILE,
+        read_text, read_toml, write_private, ConsensusFile, FileError, CONSENSUS_FILE, LOCAL_FILE,
+        SECRETS_FILE,
     },
     secrets,
 };
@@ -153,11 +154,13 @@ async fn from_database(
     module: ModuleId,
 ) -> Result<Vec<CoinAnswer>, RecoverError> {
     let sources = Sources {
-        file: read_local(directory)?,
+        file: read_local(directory)?.settings(),
+        file_name: LOCAL_FILE,
         ..Sources::default()
     };
     let prefix = [RowKey::RESIDENT];
-    let rows = match sources.get(Key::DATABASE, Database::parse)? {
+    let database = sources.get(keys::DATABASE, Database::parse);
+    let rows = match database.map_err(ConfigError::from)? {
         Database::Sqlite => {
             let store = SqliteStore::open(directory).await?;
             let rows = store.load_prefix(&prefix).await?;

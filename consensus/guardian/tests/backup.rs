@@ -107,7 +107,7 @@ fn password(dealt: &Dealt) -> String {
 /// The configuration in a directory that no dealer wrote.
 fn config(data_dir: &Path, password: &str) -> Config {
     let sources = Sources {
-        file: read_local(data_dir).unwrap(),
+        file: read_local(data_dir).unwrap().settings(),
         ..Sources::default()
     };
     let settings = Settings::resolve(&sources).unwrap();

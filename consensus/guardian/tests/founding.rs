@@ -17,7 +17,7 @@ use guildmint_api::{SetupStage, SetupStatus};
 use guildmint_founding::{Seed, SetupCode};
 use guildmintd::{
     admin::read_cookie,
-    config::{Config, Key, Settings, Sources},
+    config::{keys, Config, Settings, Sources},
     founding::{found_until, founders, is_due, FoundError, Founded, Founding},
     modules,
     secrets::Cost,
@@ -66,9 +66,9 @@ impl Operator {
 
     fn settings(&self) -> Settings {
         let flags = [
-            (Key::API_LISTEN, "127.0.0.1:0".to_owned()),
-            (Key::ADMIN_LISTEN, self.admin.clone()),
-            (Key::P2P_LISTEN, self.p2p.clone()),
+            (keys::API_LISTEN, "127.0.0.1:0".to_owned()),
+            (keys::ADMIN_LISTEN, self.admin.clone()),
+            (keys::P2P_LISTEN, self.p2p.clone()),
         ];
         let sources = Sources {
             flags: flags

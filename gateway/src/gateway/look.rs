@@ -28,6 +28,8 @@ pub struct FederationView {
     pub key: XOnlyPublicKey,
     /// What was last heard of it.
     pub state: Option<FederationState>,
+    /// Why nothing new is begun in it now, if so: it, the node, or the operator.
+    pub trouble: Option<String>,
     /// What was spent in this period.
     pub spent: Amount,
     /// Invoices that can be paid.
@@ -62,6 +64,9 @@ impl Gateway {
         let desk = &self.desk;
         let view = |(ServedRow(federation), served): (ServedRow, crate::rows::Served)| {
             let spent = Amount::from_msat(desk.spent_msat(federation));
+            let trouble = desk
+                .may_begin(&served)
+                .and_then(|()| desk.sound_height(federation));
             FederationView {
                 federation,
                 network: served.network,
@@ -69,6 +74,7 @@ impl Gateway {
                 left: served.left,
                 key: desk.keys.gateway(federation).x_only_public_key().0,
                 state: desk.federations.get(&federation).cloned(),
+                trouble: trouble.err(),
                 spent: spent.unwrap_or(Amount::MAX),
                 invoices: desk.invoices.get(&federation).copied().unwrap_or(0),
             }

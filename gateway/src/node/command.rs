@@ -86,6 +86,17 @@ pub struct InvoiceOrder {
     pub min_final_cltv_delta: u16,
 }
 
+/// An invoice of the operator's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnInvoiceOrder {
+    /// What the payer pays; absent: what the payer likes.
+    pub amount_msat: Option<u64>,
+    /// What it is for; at most 639 bytes.
+    pub description: String,
+    /// For how long it is valid.
+    pub expiry_s: u32,
+}
+
 /// A payment on the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawal {

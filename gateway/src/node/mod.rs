@@ -18,7 +18,8 @@ mod state;
 use std::sync::Arc;
 
 pub use command::{
-    ChannelOrder, Closing, Command, FetchOrder, InvoiceOrder, PaymentOrder, Refusal, Withdrawal,
+    ChannelOrder, Closing, Command, FetchOrder, InvoiceOrder, OwnInvoiceOrder, PaymentOrder,
+    Refusal, Withdrawal,
 };
 pub use event::{
     ChannelChange, Delivery, Event, FetchFailure, PaymentFailure, MAX_EVENT_BYTES,
@@ -84,6 +85,19 @@ pub trait LightningNode: Send + Sync {
     /// # Errors
     /// If the node refuses; nothing is promised then.
     fn make_invoice(&self, order: &InvoiceOrder) -> Result<String, Refusal>;
+
+    /// Makes a BOLT11 invoice of the operator's own: what is paid on it is the node's, and no federation's. ⚠ Its hash is drawn by the node, so
+    /// that it is nobody else's, and no event tells of it.
+    ///
+    /// # Errors
+    /// If the node refuses; nothing is promised then.
+    fn make_own_invoice(&self, order: &OwnInvoiceOrder) -> Result<String, Refusal>;
+
+    /// Peers with whom there are channels, and others that the operator connected to.
+    ///
+    /// # Errors
+    /// If the node cannot list them.
+    fn peers(&self) -> Result<Vec<Peer>, Refusal>;
 
     /// An address of the node's own wallet, not used before.
     ///

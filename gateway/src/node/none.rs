@@ -2,7 +2,8 @@
 
 use super::{
     ChainTxid, ChannelId, ChannelOrder, Closing, Command, Delivery, HeldHtlcs, InvoiceOrder,
-    LightningNode, NodeState, PaymentHash, Peer, Refusal, SentPayment, Wake, Withdrawal,
+    LightningNode, NodeState, OwnInvoiceOrder, PaymentHash, Peer, Refusal, SentPayment, Wake,
+    Withdrawal,
 };
 
 /// A node that is not there. It has nothing, hears nothing, and refuses everything.
@@ -42,6 +43,14 @@ impl LightningNode for NoNode {
 
     fn make_invoice(&self, _: &InvoiceOrder) -> Result<String, Refusal> {
         Err(Refusal::NoNode)
+    }
+
+    fn make_own_invoice(&self, _: &OwnInvoiceOrder) -> Result<String, Refusal> {
+        Err(Refusal::NoNode)
+    }
+
+    fn peers(&self) -> Result<Vec<Peer>, Refusal> {
+        Ok(Vec::new())
     }
 
     fn new_address(&self) -> Result<String, Refusal> {

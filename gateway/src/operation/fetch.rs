@@ -1,8 +1,11 @@
 //! Invoices of BOLT12 offers: fetched for a user, who checks one against its offer and funds a contract on its hash; then it is paid as any
 //! other. One for which no contract comes in time is forgotten, by the node too.
 
-use guildmint_core::{Amount, FederationId, Tagged};
-use guildmint_ln::{InvoiceHash, OutgoingContract, PaymentHash};
+use guildmint_core::{Amount, Bytes, FederationId, Tagged};
+use guildmint_ln::{
+    fetched_name, fetched_request, limits::MAX_OFFER_BYTES, FetchRequest, InvoiceHash,
+    OutgoingContract, PaymentHash,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -13,15 +16,12 @@ use crate::{
     call::Call,
     desk::{Awaited, Concern, Desk},
     error::GatewayError,
-    event::{FetchRequest, Millis, Ticket},
+    event::{Millis, Ticket},
     limits,
     node::{self, FetchFailure, FetchOrder, Refusal, RequestId},
     reply::{Fetched, Reply},
     rows::FetchRow,
 };
-
-/// What stands before a request's name where an invoice would be.
-const NAMED: &str = "fetched:";
 
 /// An invoice that is being fetched, or waits for its contract.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,12 +44,12 @@ pub(crate) struct Found {
 /// What a wallet writes where a [`PayRequest`](guildmint_ln::PayRequest) has an invoice.
 #[must_use]
 pub fn name(request: RequestId) -> String {
-    format!("{NAMED}{request}")
+    fetched_name(Bytes(request.0))
 }
 
 /// The request that is named in place of an invoice.
 pub(crate) fn named(invoice: &str) -> Option<RequestId> {
-    invoice.strip_prefix(NAMED)?.parse().ok()
+    fetched_request(invoice).map(|bytes| RequestId(bytes.0))
 }
 
 /// What a contract names a BOLT12 invoice by: the hash of its hexadecimal form.
@@ -79,7 +79,7 @@ fn prepare(desk: &Desk, ticket: Ticket, request: FetchRequest) -> Result<Fetch, 
     let federation = request.federation;
     let served = desk.served(federation)?;
     let bytes = request.offer.len() + request.note.as_ref().map_or(0, String::len);
-    if bytes > limits::MAX_OFFER_BYTES {
+    if bytes > MAX_OFFER_BYTES {
         return Err(GatewayError::OfferText(bytes));
     }
     desk.may_begin(&served).map_err(GatewayError::NotNow)?;

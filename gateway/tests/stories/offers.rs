@@ -1,8 +1,7 @@
 //! BOLT12: users have offers paid.
 
-use guildmint_gateway::{
-    fetched_name, limits, Command, FetchRequest, Fetched, GatewayError, Reply, Ticket,
-};
+use guildmint_gateway::{fetched_name, limits, Command, Fetched, GatewayError, Reply, Ticket};
+use guildmint_ln::FetchRequest;
 
 use crate::world::{preimage, Failure, Purchase, World, CHANNELS_MSAT, ECASH_MSAT};
 

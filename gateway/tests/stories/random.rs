@@ -1,9 +1,9 @@
 //! Many users at once, rude delivery, and a power line that fails at any time: whatever happens, money does not.
 
 use guildmint_gateway::{
-    fetched_name, node::SentState, Command, FetchRequest, LightningNode, Reply, Ticket, Warning,
+    fetched_name, node::SentState, Command, LightningNode, Reply, Ticket, Warning,
 };
-use guildmint_ln::{Closing, OutgoingContract};
+use guildmint_ln::{Closing, FetchRequest, OutgoingContract};
 use proptest::prelude::*;
 
 use crate::world::{preimage, Purchase, World, CHANNELS_MSAT, ECASH_MSAT};

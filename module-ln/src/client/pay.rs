@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::{Invoice, KeyError, LnClient};
 use crate::{
-    limits, Announcement, Closing, ContractAnswer, ContractId, Forfeit, LnInput, LnOutput,
+    limits, Announcement, Closing, ContractAnswer, ContractId, GatewayReply, LnInput, LnOutput,
     OutgoingContract, PayRequest, Preimage, Witness,
 };
 
@@ -120,16 +120,6 @@ pub enum PayEvent {
     Height(u32),
     /// The money cannot be taken back like that: the contract is closed, or the time has not come.
     RefundRejected,
-}
-
-/// What a gateway says to a [`PayRequest`]. None of it is believed unproven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GatewayReply {
-    /// It has paid.
-    Paid(Preimage),
-    /// It will not pay.
-    Forfeit(Forfeit),
 }
 
 /// What a payment wants. Each may be done twice.

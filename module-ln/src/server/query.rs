@@ -17,7 +17,7 @@ use super::{
     Ln,
 };
 use crate::{
-    limits, ContractAnswer, ContractId, FundingAnswer, GatewaysAnswer, Offer, OfferId,
+    limits, ClockAnswer, ContractAnswer, ContractId, FundingAnswer, GatewaysAnswer, Offer, OfferId,
     OffersAnswer, ShareAnswer, ShareRequest, Terms,
 };
 
@@ -35,9 +35,27 @@ pub(super) fn answer(agreed: &View<'_, '_>, query: &Query) -> Option<Result<Json
             json!(OffersAnswer { offers })
         })),
         ["contracts", id] => Some(parse("contract", id).map(|id| json!(contract(agreed, id)))),
-        ["fundings", id] => Some(parse("offer", id).map(|id| json!(funding(agreed, id)))),
+        ["fundings", id] => Some(funding_answer(agreed, id, height, query)),
+        ["clock"] => Some(Ok(json!(ClockAnswer { height }))),
         _ => None,
     }
+}
+
+/// ⚠ That there is no funding yet is the end of an offer only if its last height is over for whoever says so.
+fn funding_answer(
+    agreed: &View<'_, '_>,
+    offer: &str,
+    height: u32,
+    query: &Query,
+) -> Result<Json, Reject> {
+    if let Some(past) = query.parameters.get("past") {
+        let past: u32 = parse("height", past)?;
+        if height <= past {
+            let message = format!("the clock is at {height}, and not past {past}");
+            return Err(Reject::retryable("too_early", message));
+        }
+    }
+    Ok(json!(funding(agreed, parse("offer", offer)?)))
 }
 
 fn funding(agreed: &View<'_, '_>, offer: OfferId) -> FundingAnswer {

@@ -1,11 +1,11 @@
 //! Offers: stored, carried, copied, late, and too many (SPEC LN-2, LN-3).
 
 use guildmint_core::{
-    ledger::Ledger, module::ServerModule, Amount, Bytes, FederationId, OutPoint, TxId,
+    ledger::Ledger, module::ServerModule, Amount, Bytes, FederationId, OutPoint, PeerId, TxId,
 };
 use guildmint_ln::{
-    client::LnClient, limits, Forfeit, IncomingContract, LnOutput, Offer, OfferRef, OffersAnswer,
-    SignedOffer, Terms, Witness,
+    client::LnClient, limits, ClockAnswer, Forfeit, FundingAnswer, IncomingContract, LnOutput,
+    Offer, OfferRef, OffersAnswer, SignedOffer, Terms, Witness,
 };
 use guildmint_tbs::encryption::{encrypt, EphemeralSecret};
 
@@ -264,4 +264,28 @@ fn offers_are_bounded_by_hash_and_in_time() {
     assert!(answer.offers.is_empty());
     // Each had a row and a place in time, and all had one of their hash.
     assert_eq!(before - world.rows.0.len(), 2 * usize::from(limit) + 1);
+}
+
+/// ⚠ Or a wallet would give up an offer because a guardian has not yet heard of its funding.
+#[test]
+fn that_an_offer_is_not_funded_is_said_for_good_only_when_its_last_height_is_over() {
+    let mut world = World::new();
+    let offer = world.offer(0);
+    let path = format!("fundings/{}?past=150", offer.offer.id(FEDERATION));
+    let early = world.ask(PeerId(1), &path).unwrap().unwrap_err();
+    assert!(early.retryable && early.code == "too_early", "{early:?}");
+    world.advance(150);
+    assert!(world.ask(PeerId(1), &path).unwrap().is_err());
+    let contract = world.fund(IncomingContract {
+        valid_until: 150,
+        ..World::incoming(offer)
+    });
+    world.advance(151);
+    assert_eq!(world.answer::<ClockAnswer>("clock").height, 151);
+    let told: FundingAnswer = world.answer(&path);
+    assert_eq!(told.contract, Some(contract.unwrap()));
+    for wrong in ["past=", "past=-1", "past=x"] {
+        let path = format!("fundings/{}?{wrong}", offer.offer.id(FEDERATION));
+        assert!(!world.ask(PeerId(1), &path).unwrap().unwrap_err().retryable);
+    }
 }

@@ -7,9 +7,10 @@ use bitcoin::secp256k1::{schnorr::Signature, Keypair, Message};
 use guildmint_core::{module::Query, Bytes, FederationId, Item, PeerId, Transaction, TxId};
 use guildmint_kit::{lightning::LightningEvent, rand::Rng, ChaCha20Rng};
 use guildmint_ln::{
-    client::{open, GatewayReply, Invoice, Opened, PayEvent, ReceiveEvent},
-    ContractId, Forfeit, IncomingContract, InvoiceRequest, LnConfig, LnInput, LnOutput, OfferRef,
-    PayRequest, PaymentHash, Preimage, ShareAnswer, ShareRequest, SignedOffer, Terms, Witness,
+    client::{open, Invoice, Opened, PayEvent, ReceiveEvent},
+    ContractId, Forfeit, GatewayReply, IncomingContract, InvoiceRequest, LnConfig, LnInput,
+    LnOutput, OfferRef, PayRequest, PaymentHash, Preimage, ShareAnswer, ShareRequest, SignedOffer,
+    Terms, Witness,
 };
 use secp256k1::SECP256K1;
 

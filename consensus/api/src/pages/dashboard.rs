@@ -4,11 +4,13 @@ use guildmint_core::{api::RevisionReport, PeerId};
 use maud::{html, Markup};
 use tide::{Response, StatusCode};
 
-use super::{
+use guildmint_daemon::pages::{
     kit::{copyable, facts, mark, qr, section, table, visible, Page},
-    money::{balance, coins, sat},
+    money::sat,
     time::ago,
 };
+
+use super::money::{balance, coins};
 use crate::{GuardianFacts, Overview, WalletFacts};
 
 /// How often a browser asks again.

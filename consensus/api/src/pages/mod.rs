@@ -1,38 +1,6 @@
-//! Pages for people: made here, of nothing but what is in this program, and readable without scripts (SPEC API-3).
+//! What guardians show to people.
 
 pub(crate) mod dashboard;
-pub(crate) mod kit;
-pub(crate) mod login;
 mod money;
 pub(crate) mod public;
 pub(crate) mod setup;
-mod time;
-
-use tide::{http::headers::CACHE_CONTROL, Response, Server, StatusCode};
-
-/// Files that pages name, which tell nobody anything.
-pub(crate) const ASSETS: [(&str, &str, &str); 2] = [
-    (
-        "/style.css",
-        "text/css; charset=utf-8",
-        include_str!("style.css"),
-    ),
-    (
-        "/page.js",
-        "text/javascript; charset=utf-8",
-        include_str!("page.js"),
-    ),
-];
-
-pub(crate) fn add_assets<S: Clone + Send + Sync + 'static>(server: &mut Server<S>) {
-    for (path, kind, text) in ASSETS {
-        server.at(path).get(move |_| async move {
-            let mut response = Response::new(StatusCode::Ok);
-            response.set_body(text);
-            response.insert_header("content-type", kind);
-            response.insert_header("x-content-type-options", "nosniff");
-            response.insert_header(CACHE_CONTROL, "max-age=300");
-            Ok(response)
-        });
-    }
-}

@@ -3,10 +3,9 @@
 use maud::{html, Markup};
 use tide::{Response, StatusCode};
 
-use super::{
-    kit::{copyable, facts, mark, qr, section, table, visible, Page},
-    money::{balance, coins},
-};
+use guildmint_daemon::pages::kit::{copyable, facts, mark, qr, section, table, visible, Page};
+
+use super::money::{balance, coins};
 use crate::{GuardianFacts, Overview};
 
 /// The page. ⚠ Without addresses of connections, faults and anything else that is the operator's.

@@ -4,10 +4,10 @@ use guildmint_core::{api::Problem, PeerId};
 use maud::{html, Markup};
 use tide::{Response, StatusCode};
 
-use super::kit::{
+use crate::setup::{SetupProposal, SetupStage, SetupStatus};
+use guildmint_daemon::pages::kit::{
     copyable, facts, field, form, mark, qr, section, table, visible, visible_lines, Page,
 };
-use crate::setup::{SetupProposal, SetupStage, SetupStatus};
 
 /// Seconds between looks of a browser without scripts while there is nothing to type. Others look when something has changed.
 const REFRESH_SECONDS: u32 = 20;

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use guildmint_daemon::settings::environment;
 use structopt::StructOpt;
 use zeroize::Zeroizing;
 
-use super::environment;
-use crate::config::{read_passphrase, ConfigError, Key, Sources};
+use crate::config::{keys, read_passphrase, ConfigError, Key, Sources, ENVIRONMENT_PREFIX};
 
 /// What to do with a backup. Its passphrase is that of the guardian's secrets.
 #[derive(Debug, StructOpt)]
@@ -61,7 +61,7 @@ impl Passphrase {
     /// # Errors
     /// If there is none.
     pub fn read(self) -> Result<Zeroizing<String>, ConfigError> {
-        read_passphrase(&sources(Key::PASSWORD_FILE, self.password_file))
+        read_passphrase(&sources(keys::PASSWORD_FILE, self.password_file))
     }
 }
 
@@ -70,14 +70,15 @@ impl Passphrase {
 /// # Errors
 /// If neither does.
 pub fn data_dir(flag: Option<String>) -> Result<PathBuf, ConfigError> {
-    sources(Key::DATA_DIR, flag).get(Key::DATA_DIR, |path| Some(PathBuf::from(path)))
+    let named = sources(keys::DATA_DIR, flag).get(keys::DATA_DIR, |path| Some(PathBuf::from(path)));
+    Ok(named?)
 }
 
 /// What is given for one setting without a data directory's own.
 fn sources(key: Key, flag: Option<String>) -> Sources {
     Sources {
         flags: flag.into_iter().map(|value| (key.name, value)).collect(),
-        environment: environment(),
+        environment: environment(ENVIRONMENT_PREFIX),
         ..Sources::default()
     }
 }

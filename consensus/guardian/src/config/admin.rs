@@ -2,28 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{parse::list, ConfigError, Key, Sources};
-
-impl Key {
-    /// Names of the operator's listener.
-    pub const ADMIN_HOSTS: Self = Self {
-        name: "admin_hosts",
-        default: None,
-        expected: "names under which your browser finds the operator's pages, such as guardian.example.org; several with commas between",
-    };
-    /// Whether metrics are open.
-    pub const OPEN_METRICS: Self = Self {
-        name: "open_metrics",
-        default: Some("false"),
-        expected: "true or false: whether /metrics needs no token",
-    };
-    /// Proxies that say for whom they ask.
-    pub const TRUSTED_PROXIES: Self = Self {
-        name: "trusted_proxies",
-        default: None,
-        expected: "addresses of your own proxies, such as 127.0.0.1, which write X-Forwarded-For; several with commas between",
-    };
-}
+use super::{keys, parse::list, SettingError, Sources};
 
 /// Who is let in, to what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,14 +16,14 @@ pub struct AdminSettings {
 }
 
 impl AdminSettings {
-    pub(super) fn resolve(sources: &Sources) -> Result<Self, ConfigError> {
-        let hosts = match sources.text(Key::ADMIN_HOSTS) {
+    pub(super) fn resolve(sources: &Sources) -> Result<Self, SettingError> {
+        let hosts = match sources.text(keys::ADMIN_HOSTS) {
             None => Vec::new(),
-            Some(_) => sources.get(Key::ADMIN_HOSTS, |hosts| list(hosts, is_host_name))?,
+            Some(_) => sources.get(keys::ADMIN_HOSTS, |hosts| list(hosts, is_host_name))?,
         };
-        let trusted_proxies = match sources.text(Key::TRUSTED_PROXIES) {
+        let trusted_proxies = match sources.text(keys::TRUSTED_PROXIES) {
             None => Vec::new(),
-            Some(_) => sources.get(Key::TRUSTED_PROXIES, |addresses| {
+            Some(_) => sources.get(keys::TRUSTED_PROXIES, |addresses| {
                 addresses
                     .split(',')
                     .map(|address| address.trim().parse().ok())
@@ -54,7 +33,7 @@ impl AdminSettings {
         Ok(Self {
             hosts,
             trusted_proxies,
-            open_metrics: sources.get(Key::OPEN_METRICS, |open| open.parse().ok())?,
+            open_metrics: sources.get(keys::OPEN_METRICS, |open| open.parse().ok())?,
         })
     }
 }

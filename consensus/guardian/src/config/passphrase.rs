@@ -1,23 +1,21 @@
 //! Where passphrases come from: files and standard input, never the command line (SPEC SET-5).
 
 use std::{
-    io::{self, IsTerminal as _, Read as _},
+    io::{self, IsTerminal as _},
     path::Path,
 };
 
+pub use guildmint_daemon::admin::files::first_line;
 use zeroize::Zeroizing;
 
-use super::{ConfigError, Key, Sources};
-
-/// Bytes of a passphrase that are read. A longer one is cut, everywhere alike.
-const MAX_PASSPHRASE_BYTES: u64 = 4096;
+use super::{keys, ConfigError, Sources};
 
 /// The passphrase: the first line of the file that the settings name, or of standard input.
 ///
 /// # Errors
 /// If there is none.
 pub fn read_passphrase(sources: &Sources) -> Result<Zeroizing<String>, ConfigError> {
-    let (place, text) = match sources.text(Key::PASSWORD_FILE) {
+    let (place, text) = match sources.text(keys::PASSWORD_FILE) {
         Some((path, _)) => {
             let text = std::fs::File::open(&path).and_then(first_line);
             (path, text)
@@ -41,17 +39,4 @@ pub fn read_passphrase_file(path: &Path) -> Result<Zeroizing<String>, ConfigErro
         place: path.display().to_string(),
         problem,
     })
-}
-
-/// The first line of a file, as passwords are given. No more than a passphrase may have is read.
-///
-/// # Errors
-/// If it cannot be read, or is empty.
-pub fn first_line(from: impl io::Read) -> io::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::new());
-    from.take(MAX_PASSPHRASE_BYTES).read_to_string(&mut text)?;
-    match text.lines().next() {
-        None | Some("") => Err(io::Error::other("it is empty")),
-        Some(line) => Ok(Zeroizing::new(line.to_owned())),
-    }
 }

@@ -6,7 +6,9 @@ fn sources() -> Sources {
             api_listen: Some("127.0.0.1:1".into()),
             electrum: Some(vec!["tcp://a:1".into(), "ssl://b:2".into()]),
             ..LocalFile::default()
-        },
+        }
+        .settings(),
+        file_name: LOCAL_FILE,
         ..Sources::default()
     }
 }
@@ -98,7 +100,7 @@ fn passwords_of_databases_are_in_no_text() {
 
 #[test]
 fn a_missing_value_is_named_with_the_remedy() {
-    let error = Sources::default().get(Key::DATA_DIR, |path| Some(path.to_owned()));
+    let error = Sources::default().get(keys::DATA_DIR, |path| Some(path.to_owned()));
     let text = error.unwrap_err().to_string();
     for part in [
         "data_dir",

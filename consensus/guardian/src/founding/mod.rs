@@ -19,6 +19,10 @@ use guildmint_core::{
     founding::{Founders, FoundingError},
     FederationId,
 };
+use guildmint_daemon::{
+    admin::files::{self as admin, AdminError, PasswordFile},
+    signals::stop_signal,
+};
 use guildmint_engine::{CoinError, FederationError};
 use guildmint_founding::{meeting::MeetingError, RosterError, SetupCodeError};
 use guildmint_ln::Ln;
@@ -31,12 +35,10 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
-    admin::{self, AdminError, PasswordFile},
     config::Settings,
     files::{read_toml, ConsensusFile, FileError, CONSENSUS_FILE, SECRETS_FILE},
-    guardian::RunError,
+    guardian::{RunError, PROGRAM},
     secrets::{Cost, SecretsError},
-    signals::stop_signal,
 };
 use folder::Folder;
 use organizer::{Inbox, Organizer};
@@ -204,6 +206,7 @@ pub async fn found_until(
         folder.erase()?;
     }
     let access = Access {
+        program: PROGRAM,
         token: admin::write_cookie(&data_dir)?,
         password: Arc::new(PasswordFile(data_dir.clone())),
         open_metrics: false,

@@ -58,7 +58,7 @@ impl Dealt {
         let directory = self.data_dir(guardian);
         let file = guildmintd::config::read_local(&directory).unwrap();
         let sources = Sources {
-            file,
+            file: file.settings(),
             ..Sources::default()
         };
         let settings = Settings::resolve(&sources).unwrap();

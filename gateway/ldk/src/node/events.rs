@@ -150,7 +150,12 @@ impl Parts {
                 ..
             } => {
                 let hash = convert::hash(payment_hash);
+                // The operator's own: LDK knows the preimage of what it made itself.
                 if let PaymentPurpose::Bolt12OfferPayment {
+                    payment_preimage: Some(preimage),
+                    ..
+                }
+                | PaymentPurpose::Bolt11InvoicePayment {
                     payment_preimage: Some(preimage),
                     ..
                 } = purpose

@@ -17,7 +17,8 @@ use std::{
 
 use guildmint_gateway::node::{
     ChainTxid, ChannelId, ChannelOrder, Closing, Command, Delivery, HeldHtlcs, InvoiceOrder,
-    LightningNode, NodeState, PaymentHash, Peer, Refusal, SentPayment, Wake, Withdrawal,
+    LightningNode, NodeState, OwnInvoiceOrder, PaymentHash, Peer, Refusal, SentPayment, Wake,
+    Withdrawal,
 };
 use guildmint_gateway_store::StoreLost;
 
@@ -185,6 +186,16 @@ impl LightningNode for Node {
 
     fn make_invoice(&self, order: &InvoiceOrder) -> Result<String, Refusal> {
         self.parts.make_invoice(order)
+    }
+
+    fn make_own_invoice(&self, order: &OwnInvoiceOrder) -> Result<String, Refusal> {
+        self.parts.make_own_invoice(order)
+    }
+
+    fn peers(&self) -> Result<Vec<Peer>, Refusal> {
+        let peers = self.parts.rows.peers().map_err(lost)?;
+        let peer = |(id, address)| Peer { id, address };
+        Ok(peers.into_iter().map(peer).collect())
     }
 
     fn new_address(&self) -> Result<String, Refusal> {

@@ -1,8 +1,9 @@
 use guildmint_gateway::node::{
-    Command, Event, LightningNode as _, PaymentFailure, Refusal, SentState,
+    Command, Event, LightningNode as _, OwnInvoiceOrder, PaymentFailure, PaymentHash, Refusal,
+    SentState, MAX_LISTED,
 };
 
-use crate::world::{assert_refused, order, preimage, Running, World};
+use crate::world::{assert_refused, order, preimage, wait_for, Running, World};
 
 #[test]
 fn payments_are_held_until_they_are_claimed_or_failed() {
@@ -41,6 +42,7 @@ fn payments_are_held_until_they_are_claimed_or_failed() {
     assert_eq!(one.state().channels[0].outbound_msat, before);
     fail(&one, &two);
     pay_back(&one, &two);
+    pay_the_operator(&one, &two);
 }
 
 /// Held, then failed.
@@ -67,6 +69,37 @@ fn fail(one: &Running, two: &Running) {
     );
     let state = one.sent(hash).unwrap().unwrap().state;
     assert_eq!(state, SentState::Failed(PaymentFailure::Refused));
+}
+
+/// What is paid on an invoice of the operator's own is claimed at once, and no gateway hears of it.
+fn pay_the_operator(one: &Running, two: &Running) {
+    let before = two.state().balances.channels_msat;
+    let invoice = two.make_own_invoice(&OwnInvoiceOrder {
+        amount_msat: Some(7_000_000),
+        description: "for the operator".to_owned(),
+        expiry_s: 3600,
+    });
+    let invoice = invoice.unwrap();
+    let parsed: lightning_invoice::Bolt11Invoice = invoice.parse().unwrap();
+    let hash: PaymentHash = parsed.payment_hash().to_string().parse().unwrap();
+    one.command(Command::Pay(order(&invoice, hash, 7_000_000)))
+        .unwrap();
+    let end = one.wait_for_end(hash);
+    assert!(matches!(end, Event::PaymentSucceeded { .. }), "{end:?}");
+    wait_for("the money", || {
+        let now = two.state().balances.channels_msat;
+        (now == before + 7_000_000).then_some(())
+    });
+    assert!(two.held(None).unwrap().is_empty());
+    let of_it = |event: &Event| match event {
+        Event::Held { hash: of, .. } | Event::Claimed { hash: of, .. } => *of == hash,
+        _ => false,
+    };
+    let told = two.events(MAX_LISTED).unwrap();
+    assert!(!told.iter().any(|delivery| of_it(&delivery.event)));
+    assert_refused(two.command(Command::Fail { hash }), |refusal| {
+        *refusal == Refusal::NothingHeld(hash)
+    });
 }
 
 /// What was received can be sent.

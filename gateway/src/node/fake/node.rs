@@ -11,8 +11,9 @@ use secp256k1::{hashes::Hash as _, Secp256k1};
 use super::{
     super::{
         Balances, ChainTxid, Channel, ChannelId, ChannelOrder, Closing, Command, Delivery,
-        HeldHtlcs, InvoiceOrder, LightningNode, NodeState, PaymentHash, PaymentOrder, Peer,
-        Refusal, SentPayment, SentState, Wake, Withdrawal, MAX_LISTED,
+        HeldHtlcs, InvoiceOrder, LightningNode, NodeState, OwnInvoiceOrder, PaymentHash,
+        PaymentOrder, Peer, Preimage, Refusal, SentPayment, SentState, Wake, Withdrawal,
+        MAX_LISTED,
     },
     channel_of,
     member::{Ending, Issued, Sent},
@@ -220,6 +221,30 @@ impl LightningNode for FakeNode {
         };
         member.issued.insert(order.hash, issued);
         Ok(invoice.to_string())
+    }
+
+    fn make_own_invoice(&self, order: &OwnInvoiceOrder) -> Result<String, Refusal> {
+        let hash = {
+            let mut world = self.up()?;
+            let member = &mut world.members[self.place];
+            let mut bytes = [0xa5; 32];
+            bytes[..8].copy_from_slice(&(member.known.len() as u64).to_be_bytes());
+            bytes[8..16].copy_from_slice(&(self.place as u64).to_be_bytes());
+            let preimage = Preimage(bytes);
+            member.known.insert(preimage.hash(), preimage.clone());
+            preimage.hash()
+        };
+        self.make_invoice(&InvoiceOrder {
+            hash,
+            amount_msat: order.amount_msat.unwrap_or(1),
+            description: order.description.clone(),
+            expiry_s: order.expiry_s,
+            min_final_cltv_delta: 18,
+        })
+    }
+
+    fn peers(&self) -> Result<Vec<Peer>, Refusal> {
+        Ok(Vec::new())
     }
 
     fn new_address(&self) -> Result<String, Refusal> {

@@ -1,0 +1,62 @@
+//! What the operator was told without asking, kept for whoever looks.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use guildmint_gateway::Millis;
+use serde::Serialize;
+
+/// Warnings that are kept. One more takes the place of the oldest; all are in the log.
+pub(crate) const MAX_WARNINGS: usize = 256;
+
+/// Something that the operator should look into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Kept {
+    /// When it was said.
+    pub(crate) at_ms: u64,
+    /// What.
+    pub(crate) text: String,
+}
+
+/// The last warnings.
+#[derive(Debug, Default)]
+pub(crate) struct Warnings(Mutex<VecDeque<Kept>>);
+
+impl Warnings {
+    pub(crate) fn add(&self, at: Millis, text: String) {
+        tracing::warn!("{text}");
+        let mut kept = self.kept();
+        if kept.len() >= MAX_WARNINGS {
+            kept.pop_front();
+        }
+        kept.push_back(Kept { at_ms: at.0, text });
+    }
+
+    /// The latest first.
+    pub(crate) fn all(&self) -> Vec<Kept> {
+        self.kept().iter().rev().cloned().collect()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_are_kept_and_come_first() {
+        let warnings = Warnings::default();
+        for number in 0..=MAX_WARNINGS as u64 {
+            warnings.add(Millis(number), number.to_string());
+        }
+        let kept = warnings.all();
+        assert_eq!(kept.len(), MAX_WARNINGS);
+        assert_eq!(kept[0].at_ms, MAX_WARNINGS as u64);
+        assert_eq!(kept[MAX_WARNINGS - 1].at_ms, 1);
+    }
+}
