@@ -35,7 +35,7 @@ const ABOUT_BACKUPS: [&str; 5] = [
     "The database cannot be restored from a copy: a channel whose state is old is lost to the peer. It refuses old copies, and is never \
      to be put back. What may be replicated is the whole database at once, synchronously, such as by PostgreSQL.",
     "Payments under way are lost with the database: what was paid to Lightning and not claimed, and contracts that were funded and not opened.",
-    "Put back onto another machine: stop the gateway, move the whole data directory with `gateway.starts`, and never start the old one again.",
+    "Put back onto another machine: stop the gateway, move the whole data directory with `gateway.saves`, and never start the old one again.",
 ];
 
 fn allowed(path: &str) -> &'static str {
