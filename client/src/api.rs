@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use guildmint_core::{api::Problem, limits, TxId};
+use guildmint_core::{
+    api::Problem,
+    limits::{self, MAX_WAIT_SECONDS},
+    TxId,
+};
 use thiserror::Error;
 
 /// A request to one guardian's public API.
@@ -85,6 +89,10 @@ impl ApiRequest {
         match self {
             Self::Submit(_) | Self::Config => 15_000,
             Self::Transaction { wait_seconds, .. } => 10_000 + wait_seconds * 1_000,
+            Self::Module { parameters, .. } => {
+                let wait = parameters.get("wait").and_then(|wait| wait.parse().ok());
+                8_000 + wait.unwrap_or(0_u64).min(MAX_WAIT_SECONDS) * 1_000
+            }
             _ => 8_000,
         }
     }

@@ -30,6 +30,32 @@ pub(crate) enum Rule {
     Enough,
     /// Each speaks for itself: wait for all of them, or the deadline.
     Each,
+    /// The same, but so many are enough; and those who refuse are as good as silent.
+    Some(usize),
+}
+
+/// Who is asked what.
+#[derive(Debug, Clone)]
+pub(crate) enum Whom {
+    /// Everybody the same.
+    All(ApiRequest),
+    /// These, each something else.
+    Each(BTreeMap<PeerId, ApiRequest>),
+}
+
+impl From<ApiRequest> for Whom {
+    fn from(request: ApiRequest) -> Self {
+        Self::All(request)
+    }
+}
+
+impl Whom {
+    fn request(&self, peer: PeerId) -> Option<ApiRequest> {
+        match self {
+            Self::All(request) => Some(request.clone()),
+            Self::Each(requests) => requests.get(&peer).cloned(),
+        }
+    }
 }
 
 /// What came of a question.
@@ -64,7 +90,7 @@ enum Guardian {
 #[derive(Debug)]
 pub(crate) struct Ask {
     quorum: Quorum,
-    request: ApiRequest,
+    whom: Whom,
     rule: Rule,
     reader: Reader,
     guardians: BTreeMap<PeerId, Guardian>,
@@ -77,31 +103,33 @@ impl Ask {
     /// Begins with as many guardians as could suffice, starting from a random one so that load spreads.
     pub(crate) fn start(
         quorum: Quorum,
-        request: ApiRequest,
+        whom: impl Into<Whom>,
         rule: Rule,
         reader: Reader,
         now: Millis,
         rng: &mut impl RngCore,
     ) -> (Self, Requests) {
+        let whom = whom.into();
+        let mut order: Vec<PeerId> = quorum.peers().collect();
+        order.retain(|peer| whom.request(*peer).is_some());
         let mut ask = Self {
             quorum,
-            request,
+            whom,
             rule,
             reader,
-            guardians: quorum.peers().map(|peer| (peer, Guardian::Fresh)).collect(),
+            guardians: order.iter().map(|peer| (*peer, Guardian::Fresh)).collect(),
             failures: 0,
             hedge_at: now.after_ms(HEDGE_MS),
             deadline: now.after_ms(DEADLINE_MS),
         };
-        let mut order: Vec<PeerId> = quorum.peers().collect();
-        let first = rng.next_u32() as usize % order.len();
+        let first = rng.next_u32() as usize % order.len().max(1);
         order.rotate_left(first);
         order.truncate(ask.needed());
         for peer in &order {
             ask.guardians.insert(*peer, Guardian::Asked);
         }
-        let request = |peer| (peer, ask.request.clone());
-        let requests = order.into_iter().map(request).collect();
+        let request = |peer| Some((peer, ask.whom.request(peer)?));
+        let requests = order.into_iter().filter_map(request).collect();
         (ask, requests)
     }
 
@@ -111,6 +139,7 @@ impl Ask {
             Rule::Number => self.quorum.honest_majority(),
             Rule::Enough => self.quorum.threshold(),
             Rule::Each => self.quorum.guardians(),
+            Rule::Some(enough) => enough,
         }
     }
 
@@ -166,7 +195,7 @@ impl Ask {
             };
             if due {
                 *guardian = Guardian::Asked;
-                requests.push((*peer, self.request.clone()));
+                requests.extend(self.whom.request(*peer).map(|request| (*peer, request)));
             }
         }
         requests
@@ -197,16 +226,24 @@ impl Ask {
             Rule::Number => self.number(&said),
             Rule::Enough => (said.len() >= self.needed()).then(|| by_guardian(&said)),
             Rule::Each => self.each(&said, now),
+            Rule::Some(enough) if said.len() >= enough => Some(by_guardian(&said)),
+            Rule::Some(_) => self.each(&said, now),
         };
         if let Some(fact) = fact {
             return Some(Finding::Fact(fact));
         }
-        if let Some(problem) = self.refusal() {
-            return Some(Finding::Refused(problem));
-        }
         let (answered, needed) = (said.len(), self.needed());
         let failed = |one: &Guardian| matches!(one, Guardian::RetryAt(_));
-        let hopeless = self.rule == Rule::Each && self.guardians.values().all(failed);
+        let over = |one: &Guardian| failed(one) || matches!(one, Guardian::Refused(_));
+        let hopeless = match self.rule {
+            Rule::Each => self.guardians.values().all(failed),
+            Rule::Some(_) => self.guardians.values().all(over),
+            _ => false,
+        };
+        let counts = hopeless || !matches!(self.rule, Rule::Some(_));
+        if let Some(problem) = self.refusal().filter(|_| counts) {
+            return Some(Finding::Refused(problem));
+        }
         if now >= self.deadline || hopeless {
             return Some(Finding::TooFew { answered, needed });
         }

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::{
     api::RequestError,
-    ask::{Ask, Finding},
+    ask::{Ask, Finding, Reader, Rule, Whom},
     error::ClientError,
     event::{Action, Event, Millis, RequestId, SaveId, Ticket},
     federation::Federation,
@@ -297,8 +297,12 @@ impl Client {
     }
 
     fn ask(&mut self, asker: Asker, (request, rule, reader): Question) {
+        self.ask_them(asker, request.into(), rule, reader);
+    }
+
+    fn ask_them(&mut self, asker: Asker, whom: Whom, rule: Rule, reader: Reader) {
         let quorum = self.federation.quorum;
-        let (ask, requests) = Ask::start(quorum, request, rule, reader, self.now, &mut self.rng);
+        let (ask, requests) = Ask::start(quorum, whom, rule, reader, self.now, &mut self.rng);
         let number = self.number();
         self.questions.insert(number, (asker, ask));
         self.send(Owner::Question(number), requests);

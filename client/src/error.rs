@@ -92,6 +92,9 @@ pub enum ClientError {
     /// A module that this wallet needs is missing from the federation, or is damaged.
     #[error("the federation's config cannot be used: {0}")]
     Federation(String),
+    /// The federation was founded without it.
+    #[error("this federation has no Lightning")]
+    NoLightning,
     /// A stored row or an index is beyond what can be.
     #[error("the wallet has run out of {0}")]
     Exhausted(&'static str),
@@ -117,6 +120,7 @@ impl ClientError {
             Self::Chain(_) => "chain_unreachable",
             Self::NotRestored => "not_restored",
             Self::Federation(_) => "federation_unusable",
+            Self::NoLightning => "no_lightning",
             Self::Exhausted(_) => "exhausted",
         }
         .to_owned()

@@ -11,8 +11,10 @@ use serde_json::Value as Json;
 
 use crate::{
     api::{ApiRequest, RequestError},
+    errand::Errand,
     error::ClientError,
     operation::OperationId,
+    question::Question,
     reply::Reply,
 };
 
@@ -113,7 +115,7 @@ pub struct Burial {
 }
 
 /// What a user can want that takes more than a look at the rows.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Command {
     /// What the guardians say about themselves and their balance sheet.
     Info,
@@ -178,6 +180,10 @@ pub enum Command {
         /// Which.
         operation: Option<OperationId>,
     },
+    /// Bring this to guardians; whoever embeds the wallet looks at [`crate::Client::errand`].
+    Errand(Box<Errand>),
+    /// Ask guardians this.
+    Ask(Box<Question>),
 }
 
 impl Command {

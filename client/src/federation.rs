@@ -7,6 +7,7 @@ use guildmint_core::{
     api::ConfigAnswer, encoding::hex_bytes, AddressBook, Announcement, FederationId, GenesisConfig,
     InviteCode, Latest, ModuleId, PeerId, Quorum, Revision, Wire,
 };
+use guildmint_ln::{client::LnClient, LnConfig, LnTerms};
 use guildmint_mint::{
     client::{MasterSeed, MintClient},
     MintConditions, MintConfig,
@@ -129,6 +130,8 @@ pub(crate) struct Federation {
     pub(crate) wallet: WalletClient,
     mint_module: ModuleId,
     pub(crate) wallet_module: ModuleId,
+    /// Not every federation has it.
+    pub(crate) ln: Option<LnClient>,
 }
 
 impl Federation {
@@ -147,6 +150,14 @@ impl Federation {
         let wallet = WalletConfig::decode(&wallet.config).map_err(|e| unusable(&e))?;
         let mint = MintClient::new(id, mint_module, quorum, mint, seed);
         let wallet = WalletClient::new(id, wallet_module, quorum, wallet, seed.as_bytes());
+        let ln = match genesis.module(guildmint_ln::KIND) {
+            Some((module, ln)) => {
+                let ln = LnConfig::decode(&ln.config).map_err(|e| unusable(&e))?;
+                let ln = LnClient::new(id, module, quorum, ln, seed.as_bytes());
+                Some(ln.map_err(|e| unusable(&e))?)
+            }
+            None => None,
+        };
         let mut places = AddressBook::new(&genesis);
         for announcement in &membership.announcements {
             places.take(announcement).map_err(|e| unusable(&e))?;
@@ -159,6 +170,7 @@ impl Federation {
             wallet: wallet.map_err(|e| unusable(&e))?,
             mint_module,
             wallet_module,
+            ln,
             network: genesis.network,
             apis: membership.addresses(),
             guardians: genesis
@@ -189,6 +201,16 @@ impl Federation {
         let mint = mint.map_err(|error| unusable(error.to_string()))?;
         let wallet = WalletConditions::decode(&of(self.wallet_module)?.0);
         let wallet = wallet.map_err(|error| unusable(error.to_string()))?;
+        let terms = match &self.ln {
+            Some(ln) => {
+                let terms = LnTerms::decode(&of(ln.module())?.0);
+                Some(terms.map_err(|error| unusable(error.to_string()))?)
+            }
+            None => None,
+        };
+        if let (Some(ln), Some(terms)) = (&mut self.ln, terms) {
+            ln.revise(terms);
+        }
         self.mint.revise(mint);
         self.wallet.revise(wallet);
         self.name.clone_from(&values.name);

@@ -30,6 +30,8 @@ pub(crate) enum Inquiry {
         good: Vec<SpendableNote>,
         spent: usize,
     },
+    /// Whatever whoever embeds the wallet wants to know.
+    Plain,
 }
 
 /// A question to guardians.
@@ -101,6 +103,7 @@ impl Inquiry {
                 guardians,
                 audit: fact,
             })),
+            Self::Plain => Next::Reply(Ok(Reply::Answer { answer: fact })),
             Self::Quote { federation_fee } => Next::Reply(Ok(Reply::Quote {
                 fee_sat: fact.as_u64().unwrap_or(u64::MAX),
                 federation_fee,

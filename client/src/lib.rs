@@ -7,12 +7,14 @@ mod api;
 mod ask;
 mod backoff;
 mod client;
+mod errand;
 mod error;
 mod event;
 mod federation;
 mod inquiry;
 mod operation;
 mod payment;
+mod question;
 mod remake;
 mod reply;
 mod rows;
@@ -20,6 +22,7 @@ mod submission;
 
 pub use api::{ApiRequest, RequestError};
 pub use client::{Balance, Client, FederationView, GuardianView, LoadError, NoteCount, NoteView};
+pub use errand::{Errand, ErrandInput, ErrandName, ErrandState, ErrandView, FEES_REVISED};
 pub use error::ClientError;
 pub use event::{
     Action, Burial, ChainNews, Command, Event, Millis, RequestId, SaveId, Sighting, Ticket,
@@ -27,6 +30,7 @@ pub use event::{
 pub use federation::{JoinError, Membership};
 pub use guildmint_mint::client::{MasterSeed, NotesString, NotesStringError};
 pub use operation::{OperationId, ParseOperationIdError, Phase, View};
+pub use question::Question;
 pub use reply::Reply;
 pub use rows::DamagedRow;
 

@@ -5,6 +5,7 @@
 
 mod deposit;
 mod desk;
+mod errand;
 mod receive;
 mod restore;
 mod send;
@@ -24,6 +25,7 @@ use crate::{
 
 pub(crate) use deposit::Deposit;
 pub(crate) use desk::{Desk, Wish};
+pub(crate) use errand::Errand;
 pub(crate) use receive::{check as check_notes, Receive};
 pub(crate) use restore::{List, Restore};
 pub(crate) use send::{
@@ -116,6 +118,7 @@ pub(crate) enum Operation {
     Send(Send),
     Withdraw(Withdraw),
     Restore(Restore),
+    Errand(Errand),
 }
 
 /// Something that concerns an operation.
@@ -171,7 +174,7 @@ pub enum Phase {
 pub struct View {
     /// Its name.
     pub operation: OperationId,
-    /// `deposit`, `receive`, `send`, `withdraw` or `restore`.
+    /// `deposit`, `receive`, `send`, `withdraw`, `restore` or `errand`.
     pub kind: &'static str,
     /// Where it stands, in a word of its kind.
     pub state: &'static str,
@@ -203,6 +206,7 @@ impl Operation {
             Self::Send(state) => Self::Send(state.step(happening, desk)),
             Self::Withdraw(state) => Self::Withdraw(state.step(happening, desk)),
             Self::Restore(state) => Self::Restore(state.step(happening, desk)),
+            Self::Errand(state) => Self::Errand(state.step(happening, desk)),
         }
     }
 
@@ -213,6 +217,7 @@ impl Operation {
             Self::Send(state) => state.describe(),
             Self::Withdraw(state) => state.describe(),
             Self::Restore(state) => state.describe(),
+            Self::Errand(state) => state.describe(),
         }
     }
 

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bitcoin::secp256k1::schnorr::Signature;
+use bitcoin::secp256k1::{schnorr::Signature, Keypair, Message, SecretKey};
 use guildmint_core::{encoding::hex_bytes, Amount, Item, PeerId, Transaction, TxId, Wire};
 use guildmint_mint::{
     client::{FinalizeError, Held, MintClient, NoteRequest, SelectError, SpendableNote},
     Denomination, MintOutcome, PointBytes,
 };
+use secp256k1::SECP256K1;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -48,12 +49,19 @@ pub(crate) enum InputKey {
     Note(SpendableNote),
     /// That of the deposit address with this index.
     Deposit(u64),
+    /// One that came with an errand, whose input is worth this.
+    Errand { amount: Amount, key: SecretKey },
 }
 
 impl Input {
     fn sign(&self, federation: &Federation, txid: TxId) -> Result<Signature, ClientError> {
         match &self.key {
             InputKey::Note(note) => Ok(note.sign(txid)),
+            InputKey::Errand { key, .. } => {
+                let pair = Keypair::from_secret_key(SECP256K1, key);
+                let message = Message::from_digest(txid.0);
+                Ok(SECP256K1.sign_schnorr_no_aux_rand(&message, &pair))
+            }
             InputKey::Deposit(index) => {
                 let signature = federation.wallet.sign(*index, txid);
                 signature.map_err(|error| ClientError::Federation(error.to_string()))
@@ -95,6 +103,17 @@ pub(crate) fn held(rows: &Rows) -> Held {
         }
     }
     held
+}
+
+/// What comes back of the wallet's own notes, whatever becomes of the transactions that are to spend them.
+pub(crate) fn change_on_its_way(rows: &Rows) -> Amount {
+    let worth = |coins: &[NoteRequest]| {
+        let values = coins.iter().map(|coin| coin.denomination.amount());
+        Amount::sum(values).unwrap_or(Amount::MAX)
+    };
+    let payments = rows.scan::<PaymentRow>().into_iter();
+    let change = payments.map(|(_, payment)| payment.asked().min(worth(&payment.coins)));
+    Amount::sum(change).unwrap_or(Amount::MAX)
 }
 
 /// Picks notes of these values, the oldest of each first.

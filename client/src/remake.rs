@@ -4,7 +4,11 @@
 //! its bytes may have it accepted then: not both.
 
 use guildmint_core::{Amount, Item, Transaction, TxId, Wire};
-use guildmint_mint::{client::Held, Denomination};
+use guildmint_ln::{LnFees, LnOutput};
+use guildmint_mint::{
+    client::{Held, Tariff, MAX_TRANSACTION_NOTES},
+    Denomination,
+};
 use guildmint_wallet::{PegInProof, PegOut};
 
 use crate::{
@@ -12,8 +16,15 @@ use crate::{
     federation::Federation,
     operation::Remade,
     payment::{held, prepare, Draft, Input, InputKey, Making, Payment},
-    rows::Rows,
+    rows::{MakingRow, PaymentRow, Rows},
 };
+
+/// Notes of one value of which a wallet that runs errands keeps no more. What is beyond is exchanged for larger ones along with whatever is paid:
+/// who is paid in small sums day by day would have ever more notes otherwise.
+const MANY: u64 = 16;
+
+/// And so many of them in one transaction; the rest with the next.
+const MAX_TIDIED: usize = 48;
 
 /// What is brought in or taken out, with the module's fee for it.
 #[derive(Clone, Copy)]
@@ -62,23 +73,16 @@ fn attempt(
     for input in &making.inputs {
         brought.push(worth(federation, input)?);
     }
-    let note = |value: Denomination| Part {
-        gross: value.amount(),
-        fee: federation.mint.tariff().input_fee,
-    };
-    brought.extend(payment.coins.iter().map(|coin| note(coin.denomination)));
+    let coins = payment.coins.iter().map(|coin| coin.denomination);
+    brought.extend(coins.map(|value| note(federation, value)));
     let mut taken = Vec::new();
     for output in &outputs {
         taken.push(price(federation, output)?);
     }
     let may_add = !outputs.is_empty();
     let (spend, issue) = balance(rows, federation, &brought, &taken, may_add)?;
-    brought.extend(spend.iter().map(|value| note(*value)));
-    let gross = |parts: &[Part]| Amount::sum(parts.iter().map(|part| part.gross));
-    let credited = Amount::sum(issue.iter().map(|value| value.amount())).unwrap_or(Amount::MAX);
-    let fee = gross(&brought)
-        .zip(gross(&taken))
-        .and_then(|(brought, taken)| brought.checked_sub(taken)?.checked_sub(credited));
+    brought.extend(spend.iter().map(|value| note(federation, *value)));
+    let (credited, fee) = kept(&brought, &taken, &issue);
     let draft = Draft {
         inputs: making.inputs.clone(),
         coins: payment.coins.clone(),
@@ -91,8 +95,128 @@ fn attempt(
         old,
         txid,
         credited,
-        fee: fee.unwrap_or(Amount::ZERO),
+        fee,
     })
+}
+
+fn note(federation: &Federation, value: Denomination) -> Part {
+    Part {
+        gross: value.amount(),
+        fee: federation.mint.tariff().input_fee,
+    }
+}
+
+/// What arrives, and what the federation keeps.
+fn kept(brought: &[Part], taken: &[Part], issue: &[Denomination]) -> (Amount, Amount) {
+    let gross = |parts: &[Part]| Amount::sum(parts.iter().map(|part| part.gross));
+    let credited = Amount::sum(issue.iter().map(|value| value.amount())).unwrap_or(Amount::MAX);
+    let fee = gross(brought)
+        .zip(gross(taken))
+        .and_then(|(brought, taken)| brought.checked_sub(taken)?.checked_sub(credited));
+    (credited, fee.unwrap_or(Amount::ZERO))
+}
+
+/// What is left over after all fees; negative if something is lacking.
+fn left_msat(brought: &[Part], taken: &[Part]) -> i128 {
+    let msat = |amount: Amount| i128::from(amount.msat());
+    let income = brought.iter().map(|part| msat(part.gross) - msat(part.fee));
+    let expense = taken.iter().map(|part| msat(part.gross) + msat(part.fee));
+    income.sum::<i128>() - expense.sum::<i128>()
+}
+
+/// What pays for inputs and outputs that are somebody else's.
+pub(crate) struct Plan {
+    /// Notes to spend.
+    pub spend: Vec<Denomination>,
+    /// Notes to ask for.
+    pub issue: Vec<Denomination>,
+    /// What the federation keeps.
+    pub fee: Amount,
+}
+
+/// Balances inputs and outputs with notes of the wallet.
+///
+/// # Errors
+/// If there are too few, or nothing would come of it.
+pub(crate) fn plan(
+    rows: &Rows,
+    federation: &Federation,
+    inputs: &[Input],
+    outputs: &[Item],
+) -> Result<Plan, ClientError> {
+    let brought: Result<Vec<_>, _> = inputs.iter().map(|one| worth(federation, one)).collect();
+    let taken: Result<Vec<_>, _> = outputs.iter().map(|one| price(federation, one)).collect();
+    let (mut brought, taken) = (brought?, taken?);
+    let tariff = federation.mint.tariff();
+    let amount = |msat: i128| {
+        let amount = u64::try_from(msat).map(Amount::from_msat);
+        amount.ok().and_then(Result::ok).unwrap_or(Amount::MAX)
+    };
+    let left = left_msat(&brought, &taken);
+    if outputs.is_empty() && left <= 0 {
+        let gross = brought.iter().map(|part| part.gross);
+        let gross = Amount::sum(gross).unwrap_or(Amount::MAX);
+        return Err(ClientError::TooLittle(gross));
+    }
+    let (spend, issue) = if left < 0 {
+        let funding = tariff.fund(&held(rows), amount(-left))?;
+        (funding.spend, funding.change)
+    } else {
+        match tariff.change(amount(left), &held(rows)) {
+            Ok(issue) => (Vec::new(), issue),
+            Err(_) => balance(rows, federation, &brought, &taken, true)?,
+        }
+    };
+    let tidied = tidy(tariff, held(rows), left, &spend);
+    let (spend, issue) = tidied.unwrap_or((spend, issue));
+    brought.extend(spend.iter().map(|value| note(federation, *value)));
+    let (_, fee) = kept(&brought, &taken, &issue);
+    Ok(Plan { spend, issue, fee })
+}
+
+/// Spends notes of values of which there are too many along with the others, if that makes them fewer.
+fn tidy(
+    tariff: &Tariff,
+    mut free: Held,
+    mut left: i128,
+    spend: &[Denomination],
+) -> Option<(Vec<Denomination>, Vec<Denomination>)> {
+    let net = |value: &Denomination| i128::from(value.msat()) - i128::from(tariff.input_fee.msat());
+    for value in spend {
+        free.entry(*value).and_modify(|count| *count -= 1);
+    }
+    let surplus = free.iter().filter(|(value, _)| net(value) > 0);
+    let extra: Vec<Denomination> = surplus.flat_map(surplus_of).take(MAX_TIDIED).collect();
+    for value in &extra {
+        free.entry(*value).and_modify(|count| *count -= 1);
+    }
+    let all = [spend, &extra].concat();
+    left += all.iter().map(net).sum::<i128>();
+    let available = Amount::from_msat(u64::try_from(left).ok()?).ok()?;
+    let issue = tariff.change(available, &free).ok()?;
+    let fits = all.len() + issue.len() <= MAX_TRANSACTION_NOTES;
+    (fits && issue.len() < extra.len()).then_some((all, issue))
+}
+
+/// Of one value, how many are too many.
+fn surplus_of((value, count): (&Denomination, &u64)) -> impl Iterator<Item = Denomination> {
+    let surplus = usize::try_from(count.saturating_sub(MANY)).unwrap_or(MAX_TIDIED);
+    std::iter::repeat_n(*value, surplus.min(MAX_TIDIED))
+}
+
+/// Stores a payment that takes back what another, which stays as it is, would have spent. Guardians accept one of the two.
+///
+/// # Errors
+/// If nothing would come back.
+pub(crate) fn take_back(
+    rows: &mut Rows,
+    federation: &Federation,
+    old: TxId,
+) -> Result<TxId, ClientError> {
+    let stored = rows.get(&PaymentRow(old)).zip(rows.get(&MakingRow(old)));
+    let (payment, making) = stored.ok_or(ClientError::Exhausted("payments"))?;
+    let remade = attempt(rows, federation, old, &payment, (&making, Vec::new()))?;
+    Ok(remade.txid)
 }
 
 /// Further notes to spend, if there may be any, and notes to ask for, so that it balances.
@@ -105,10 +229,7 @@ fn balance(
 ) -> Result<(Vec<Denomination>, Vec<Denomination>), ClientError> {
     let tariff = federation.mint.tariff();
     let msat = |amount: Amount| i128::from(amount.msat());
-    let income = |part: &Part| msat(part.gross) - msat(part.fee);
-    let expense = |part: &Part| msat(part.gross) + msat(part.fee);
-    let mut left: i128 = brought.iter().map(income).sum::<i128>();
-    left -= taken.iter().map(expense).sum::<i128>();
+    let mut left = left_msat(brought, taken);
     let (mut free, mut spend) = (held(rows), Vec::new());
     loop {
         let available = u64::try_from(left).ok();
@@ -145,10 +266,11 @@ fn take_next(free: &mut Held, missing_msat: i128, fee_msat: i128) -> Option<Deno
 fn worth(federation: &Federation, input: &Input) -> Result<Part, ClientError> {
     let gross = match &input.key {
         InputKey::Note(note) => {
-            let (gross, fee) = (
-                note.denomination().amount(),
-                federation.mint.tariff().input_fee,
-            );
+            return Ok(self::note(federation, note.denomination()));
+        }
+        InputKey::Errand { amount, .. } => {
+            let ln = federation.ln.as_ref().ok_or(ClientError::NoLightning)?;
+            let (gross, fee) = (*amount, ln.config().fees.spend);
             return Ok(Part { gross, fee });
         }
         InputKey::Deposit(_) => {
@@ -174,6 +296,15 @@ fn worth(federation: &Federation, input: &Input) -> Result<Part, ClientError> {
 
 fn price(federation: &Federation, output: &Item) -> Result<Part, ClientError> {
     let unreadable = |problem: String| ClientError::Federation(problem);
+    if let Some(ln) = federation
+        .ln
+        .as_ref()
+        .filter(|ln| ln.module() == output.module)
+    {
+        let decoded = LnOutput::decode(&output.bytes);
+        let decoded = decoded.map_err(|error| unreadable(error.to_string()))?;
+        return Ok(price_of(&decoded, ln.config().fees));
+    }
     let peg_out = PegOut::decode(&output.bytes).map_err(|error| unreadable(error.to_string()))?;
     let gross = peg_out
         .total()
@@ -182,4 +313,14 @@ fn price(federation: &Federation, output: &Item) -> Result<Part, ClientError> {
         gross,
         fee: federation.wallet.config().peg_out_fee,
     })
+}
+
+fn price_of(output: &LnOutput, fees: LnFees) -> Part {
+    let (gross, fee) = match output {
+        LnOutput::Offer(_) => (Amount::ZERO, fees.offer),
+        LnOutput::Incoming(contract) => (contract.amount, fees.contract),
+        LnOutput::Outgoing(contract) => (contract.amount, fees.contract),
+        LnOutput::Announcement(_) => (Amount::ZERO, fees.announcement),
+    };
+    Part { gross, fee }
 }

@@ -45,4 +45,9 @@ pub enum Reply {
         #[serde(rename = "unspent_msat")]
         unspent: Amount,
     },
+    /// What came of a question to guardians.
+    Answer {
+        /// As its rule says.
+        answer: Json,
+    },
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
+    errand::ErrandName,
     event::Millis,
     federation::Membership,
     operation::{List, OperationId, Record},
@@ -73,6 +74,11 @@ pub(crate) struct RevisionRow(pub ());
 #[row(table = 13, value = Making, resident)]
 pub(crate) struct MakingRow(pub TxId);
 
+/// The operation of an errand. For ever: whoever orders it again finds it.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 20, value = OperationId, resident)]
+pub(crate) struct ErrandRow(pub ErrandName);
+
 /// A part of a list that is being searched.
 #[derive(Debug, Serialize, Deserialize, Row)]
 #[row(table = 8, value = Slice, resident)]
@@ -127,6 +133,7 @@ impl Rows {
                 || reads::<Announced>(key, value)
                 || reads::<RevisionRow>(key, value)
                 || reads::<MakingRow>(key, value)
+                || reads::<ErrandRow>(key, value)
                 || reads::<SliceRow>(key, value)
                 || reads::<Unrestored>(key, value);
             if !readable {

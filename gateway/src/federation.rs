@@ -148,7 +148,7 @@ pub enum News {
 pub struct FederationState {
     /// The agreed clock.
     pub height: u32,
-    /// Our notes that can be spent now.
+    /// Our notes, those included that pay for a contract which is not funded yet.
     pub ecash: Amount,
     /// Why nothing new should be begun there, if so: too few guardians answer, or they have not agreed on anything for too long.
     pub trouble: Option<String>,

@@ -16,7 +16,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         &["guildmint-gateway-ldk", "guildmint-wallet-electrum"],
     ),
     // SPEC MIN-2: a denomination's key signs notes and nothing else; the Lightning module has a key of its own, which decrypts. The
-    // first names itself in its tests, the fourth makes the keys, the gateway has guardians in its tests, and the last two make keys for tests.
+    // first names itself in its tests, the fourth makes the keys, the gateway and its carrier have guardians in their tests, and the last two make keys for tests.
     (
         "guildmint-tbs",
         &[
@@ -25,6 +25,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "guildmint-mint",
             "guildmint-founding",
             "guildmint-gateway",
+            "guildmint-gateway-federation",
             "guildmint-dealer",
             "guildmint-fuzz",
         ],

@@ -13,10 +13,14 @@ struct Bench {
 
 impl Bench {
     fn new(guardians: u16, rule: Rule) -> (Self, Requests) {
+        Self::of(guardians, rule, ApiRequest::Status.into())
+    }
+
+    fn of(guardians: u16, rule: Rule, whom: Whom) -> (Self, Requests) {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let quorum = Quorum::new(guardians).unwrap();
         let reader: Reader = |json| (!json.is_null()).then(|| json.clone());
-        let (ask, requests) = Ask::start(quorum, ApiRequest::Status, rule, reader, NOW, &mut rng);
+        let (ask, requests) = Ask::start(quorum, whom, rule, reader, NOW, &mut rng);
         (Self { ask, rng }, requests)
     }
 
@@ -79,6 +83,59 @@ fn one_refusal_is_not_enough() {
     assert_eq!(bench.ask.finding(NOW), None);
     bench.say(1, refuse());
     assert!(matches!(bench.ask.finding(NOW), Some(Finding::Refused(_))));
+}
+
+/// What each guardian of these is asked, and nobody else.
+fn each(peers: &[u16]) -> Whom {
+    let request = |peer: &u16| {
+        (
+            PeerId(*peer),
+            ApiRequest::Revisions {
+                after: (*peer).into(),
+            },
+        )
+    };
+    Whom::Each(peers.iter().map(request).collect())
+}
+
+#[test]
+fn each_is_asked_its_own_and_so_many_answers_are_enough() {
+    let (mut bench, asked) = Bench::of(4, Rule::Some(2), each(&[0, 2, 3]));
+    assert_eq!(asked.len(), 2);
+    let more = bench.ask.tick(NOW.after_ms(HEDGE_MS));
+    let mut all: Vec<_> = asked.into_iter().chain(more).collect();
+    all.sort_by_key(|(peer, _)| *peer);
+    let own = |peer: u16| (PeerId(peer), ApiRequest::Revisions { after: peer.into() });
+    assert_eq!(all, [own(0), own(2), own(3)]);
+    bench.say(2, Ok(json!("c")));
+    assert_eq!(bench.ask.finding(NOW), None);
+    bench.say(0, Ok(json!("a")));
+    let both = json!({ "0": "a", "2": "c" });
+    assert_eq!(bench.ask.finding(NOW), Some(Finding::Fact(both)));
+}
+
+#[test]
+fn those_who_refuse_or_fail_leave_what_the_others_say() {
+    let refuse = || Err(RequestError::Problem(Problem::new(422, "bad", "", true)));
+    let (mut bench, _) = Bench::of(4, Rule::Some(3), each(&[0, 1, 2, 3]));
+    bench.say(0, refuse());
+    bench.say(1, refuse());
+    bench.say(2, down());
+    // f + 1 refuse, and one may still answer.
+    assert_eq!(bench.ask.finding(NOW), None);
+    bench.say(3, Ok(json!("d")));
+    let one = json!({ "3": "d" });
+    assert_eq!(bench.ask.finding(NOW), Some(Finding::Fact(one)));
+    let (mut bench, _) = Bench::of(4, Rule::Some(3), each(&[0, 1]));
+    bench.say(0, refuse());
+    bench.say(1, refuse());
+    assert!(matches!(bench.ask.finding(NOW), Some(Finding::Refused(_))));
+    let (mut bench, asked) = Bench::of(4, Rule::Some(3), each(&[]));
+    assert!(asked.is_empty());
+    assert!(matches!(
+        bench.ask.finding(NOW),
+        Some(Finding::TooFew { .. })
+    ));
 }
 
 proptest! {

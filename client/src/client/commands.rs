@@ -5,15 +5,16 @@ use guildmint_mint::client::NotesString;
 
 use super::{Asker, Client};
 use crate::{
+    errand,
     error::ClientError,
     event::{Command, Ticket},
     inquiry::Inquiry,
     operation::{
-        check_notes, peg_out, Deposit, Happening, Operation, OperationId, Phase, Receive, Restore,
-        Send, Withdraw,
+        check_notes, peg_out, Deposit, Desk, Errand, Happening, Operation, OperationId, Phase,
+        Receive, Restore, Send, Withdraw,
     },
     reply::Reply,
-    rows::{OperationRow, Unrestored},
+    rows::{ErrandRow, OperationRow, Unrestored},
 };
 
 impl Client {
@@ -36,6 +37,11 @@ impl Client {
             Command::Reclaim { operation } => self.reclaim(operation),
             Command::Cancel { operation } => self.cancel(operation),
             Command::Receive { notes } => self.receive(&notes),
+            Command::Errand(errand) => self.errand_of(*errand),
+            Command::Ask(question) => {
+                let (whom, rule, reader) = question.parts();
+                return self.ask_them(Asker::Command(ticket, Inquiry::Plain), whom, rule, reader);
+            }
             Command::DepositAddress => self
                 .open(|desk| Deposit::start(desk).map(Operation::Deposit))
                 .map(|operation| Reply::Started { operation }),
@@ -66,6 +72,7 @@ impl Client {
                 | Command::Receive { .. }
                 | Command::Withdraw { .. }
                 | Command::Cancel { .. }
+                | Command::Errand(_)
         );
         let under_way = self.restoring();
         let open = under_way.as_ref().map(|(_, restore)| restore.has_notes());
@@ -129,6 +136,21 @@ impl Client {
         let operation = match known {
             Some((OperationRow(operation), _)) => operation,
             None => self.open(|desk| Receive::start(notes, desk).map(Operation::Receive))?,
+        };
+        Ok(Reply::Started { operation })
+    }
+
+    /// The same name ordered again is the same errand, also after its end (SPEC GW-7).
+    fn errand_of(&mut self, errand: errand::Errand) -> Result<Reply, ClientError> {
+        let row = ErrandRow(errand.name);
+        let operation = match self.rows.get(&row) {
+            Some(operation) => operation,
+            None => {
+                let start = |desk: &mut Desk<'_>| Errand::start(errand, desk);
+                let operation = self.open(|desk| start(desk).map(Operation::Errand))?;
+                self.rows.put(&row, &operation);
+                operation
+            }
         };
         Ok(Reply::Started { operation })
     }

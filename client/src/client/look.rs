@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use guildmint_core::{Amount, FederationId, PeerId};
+use guildmint_core::{Amount, FederationId, GenesisConfig, PeerId};
 use guildmint_mint::{client::NotesString, Nonce, PointBytes};
 use serde::Serialize;
 
 use super::{Asker, Client};
 use crate::{
+    errand::{ErrandName, ErrandView},
     error::ClientError,
     operation::{Operation, OperationId, Phase, View},
     payment::held,
-    rows::{CoinRow, OperationRow, PaymentRow},
+    rows::{CoinRow, ErrandRow, OperationRow, PaymentRow, Unrestored},
     submission::Standing,
 };
 
@@ -124,6 +125,46 @@ impl Client {
         let record = self.rows.get(&OperationRow(id));
         let record = record.ok_or(ClientError::NoSuchOperation(id))?;
         Ok(record.view(id))
+    }
+
+    /// An errand, if one of this name was ever begun.
+    #[must_use]
+    pub fn errand(&self, name: ErrandName) -> Option<ErrandView> {
+        let operation = self.rows.get(&ErrandRow(name))?;
+        let record = self.rows.get(&OperationRow(operation))?;
+        let Operation::Errand(errand) = record.operation else {
+            return None;
+        };
+        let state = errand.state();
+        Some(ErrandView { operation, state })
+    }
+
+    /// The federation's config as it was founded with. Fees in it may have been revised.
+    #[must_use]
+    pub fn genesis(&self) -> &GenesisConfig {
+        &self.federation.genesis
+    }
+
+    /// Whether nothing can be derived from the words yet, because what they had is not found again.
+    #[must_use]
+    pub fn is_unrestored(&self) -> bool {
+        self.rows.get(&Unrestored(())).is_some()
+    }
+
+    /// All notes, those included whose transaction is not accepted yet.
+    #[must_use]
+    pub fn owned(&self) -> Amount {
+        let coins = self.rows.scan::<CoinRow>().into_iter();
+        let values = coins.map(|(row, _)| row.0.denomination.amount());
+        Amount::sum(values).unwrap_or(Amount::MAX)
+    }
+
+    /// The notes that can be spent now: of [`Client::balance`] the part that is cheap to tell.
+    #[must_use]
+    pub fn spendable(&self) -> Amount {
+        let coins = self.rows.scan::<CoinRow>();
+        let free = coins.iter().filter(|(_, coin)| coin.spent_by.is_none());
+        Amount::sum(free.map(|(row, _)| row.0.denomination.amount())).unwrap_or(Amount::MAX)
     }
 
     /// Whether anything goes on by itself while the program runs.

@@ -7,10 +7,10 @@ use super::{Client, Owner};
 use crate::{
     api::ApiRequest,
     error::ClientError,
-    operation::Happening,
+    operation::{Happening, Operation, OperationId},
     payment::{forget, Payment},
     remake::remake,
-    rows::{MakingRow, RevisionRow},
+    rows::{MakingRow, OperationRow, RevisionRow},
 };
 
 /// How soon guardians are asked again for revisions, when something is refused that would balance by the fees that are known.
@@ -83,6 +83,10 @@ impl Client {
         let Some(making) = self.rows.get(&MakingRow(txid)) else {
             return;
         };
+        if payment.first_note > 0 && self.happens_once(payment.operation) {
+            let operation = payment.operation;
+            return self.happenings.push_back((operation, Happening::Cancel));
+        }
         let made = remake(&mut self.rows, &self.federation, txid, payment, making);
         let happening = match made {
             Ok((remade, true)) => {
@@ -104,6 +108,15 @@ impl Client {
             Err(_) => return,
         };
         self.happenings.push_back((payment.operation, happening));
+    }
+
+    /// ⚠ What is known by its outpoint must not come to be by another transaction (SPEC GW-7).
+    fn happens_once(&self, operation: OperationId) -> bool {
+        let record = self.rows.get(&OperationRow(operation));
+        record.is_some_and(|record| match record.operation {
+            Operation::Errand(errand) => errand.happens_once(),
+            _ => false,
+        })
     }
 
     fn replace(&mut self, old: TxId, new: TxId) {

@@ -47,8 +47,13 @@ impl Desk<'_> {
     /// Stores a transaction and has it submitted.
     pub(crate) fn pay(&mut self, draft: Draft) -> Result<TxId, ClientError> {
         let txid = payment::prepare(self.rows, self.federation, self.id, draft)?;
-        self.wishes.push(Wish::Submit(txid));
+        self.submit(txid);
         Ok(txid)
+    }
+
+    /// Has a stored transaction submitted.
+    pub(crate) fn submit(&mut self, txid: TxId) {
+        self.wishes.push(Wish::Submit(txid));
     }
 
     pub(crate) fn ask(&mut self, request: ApiRequest, rule: Rule, reader: Reader) {

@@ -114,27 +114,6 @@ pub enum FederationsError {
     Start(FederationId, String),
 }
 
-/// No federations: none were joined, and none can be.
-#[derive(Debug, Clone, Copy)]
-pub struct Nowhere;
-
-#[async_trait]
-impl Federations for Nowhere {
-    async fn start(&self, _: NewsSender) -> Result<Vec<Started>, FederationsError> {
-        Ok(Vec::new())
-    }
-
-    fn named(&self, _: &str) -> Result<FederationId, FederationsError> {
-        let cannot = "this gateway has no client for federations".to_owned();
-        Err(FederationsError::Invite(cannot))
-    }
-
-    async fn join(&self, _: &str, _: NewsSender) -> Result<Started, FederationsError> {
-        let cannot = "this gateway has no client for federations".to_owned();
-        Err(FederationsError::Join(cannot))
-    }
-}
-
 /// Those that run.
 #[derive(Default)]
 pub(crate) struct Running(RwLock<BTreeMap<FederationId, Arc<dyn Federation>>>);

@@ -15,6 +15,7 @@ use async_std::{
     task::{self, JoinHandle},
 };
 use futures::future::{select, Either};
+use guildmint_client_http::UrlError;
 use guildmint_core::{
     ledger::{Key, Memory},
     FederationId,
@@ -36,6 +37,7 @@ use thiserror::Error;
 
 use crate::{
     api,
+    carried::Carried,
     config::{Lightning, Settings},
     federations::{Federations, FederationsError, Running, Started},
     handle::{Handle, Inner},
@@ -73,6 +75,9 @@ pub enum RunError {
     /// A federation's client does not start.
     #[error(transparent)]
     Federations(#[from] FederationsError),
+    /// The URL of the Electrum server is none.
+    #[error(transparent)]
+    Electrum(#[from] UrlError),
     /// An address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ServeError),
@@ -119,11 +124,7 @@ pub struct Gatewayd {
 ///
 /// # Errors
 /// If it cannot start, or not be stopped in order.
-pub async fn run(
-    settings: Settings,
-    words: Option<&Path>,
-    federations: impl FnOnce(&Place, &Settings) -> Arc<dyn Federations>,
-) -> Result<(), RunError> {
+pub async fn run(settings: Settings, words: Option<&Path>) -> Result<(), RunError> {
     let signal = stop_signal()?;
     // ⚠ What is in memory is ahead of what is on disk from here on: nobody may act on it any more.
     let on_loss = Arc::new(|lost: &StoreLost| {
@@ -134,13 +135,13 @@ pub async fn run(
     if settings.accept_old_copy {
         tracing::warn!("started with --accept-old-copy: if a newer copy of this database ever ran, channels are lost to their peers");
     }
+    let federations = Arc::new(Carried::new(&place, &settings)?);
     let ldk = start_node(&settings, &place)?;
     let node: Arc<dyn LightningNode> = match &ldk {
         Some(node) => Arc::clone(node) as _,
         None => Arc::new(NoNode),
     };
     let lightning = places(&settings, ldk.as_deref());
-    let federations = federations(&place, &settings);
     let store = place.store.clone();
     let parts = Parts {
         settings,

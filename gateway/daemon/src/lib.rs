@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod api;
+mod carried;
 pub mod config;
 pub mod federations;
 mod gatewayd;
@@ -17,6 +18,7 @@ pub mod seed;
 mod shell;
 mod warnings;
 
+pub use carried::Carried;
 pub use gatewayd::{run, Gatewayd, Parts, RunError};
 pub use place::{Place, PlaceError};
 

@@ -7,7 +7,6 @@ use std::{
     io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -94,9 +93,7 @@ fn start(
         // All that is slow has threads of its own.
         std::env::set_var(THREADS_VARIABLE, "2");
     }
-    async_std::task::block_on(run(settings, words.as_deref(), |_, _| {
-        Arc::new(guildmint_gatewayd::federations::Nowhere)
-    }))?;
+    async_std::task::block_on(run(settings, words.as_deref()))?;
     Ok(())
 }
 

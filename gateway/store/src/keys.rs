@@ -12,6 +12,8 @@ pub enum Space {
     Node = 2,
     /// The gateway's state machines'.
     Gateway = 3,
+    /// Those of the clients in federations, each after its federation's id.
+    Federation = 4,
     /// What the gateway's program keeps of itself: whose the database is.
     Daemon = 5,
 }

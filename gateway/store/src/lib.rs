@@ -4,6 +4,7 @@
 
 mod error;
 mod keys;
+mod shelf;
 mod term;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use error::{OpenError, StoreLost};
 pub use guildmint_core::ledger::{Changes, Key};
 pub use guildmint_store::{Loaded, PostgresUrl, Read, MAX_RANGE_ROWS};
 pub use keys::Space;
+pub use shelf::Shelf;
 pub use writer::{GatewayStore, Saving, MAX_GROUP, MAX_WAITING};
 
 /// Names the files in the directory.

@@ -9,6 +9,7 @@ use std::{
     thread,
 };
 
+use guildmint_core::{ledger::Memory, FederationId};
 use guildmint_store::StoreError;
 
 use super::*;
@@ -41,6 +42,32 @@ fn what_was_saved_is_there_after_a_restart() {
     assert_eq!(store.get(key("b")), Ok(Some(vec![2])));
     let rows = store.load_prefix(&key("").0).unwrap();
     assert_eq!(rows.len(), 1);
+}
+
+#[test]
+fn each_federation_has_a_shelf_and_sees_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::in_directory(folder.path());
+    let store = open(&place).unwrap();
+    let (one, other) = (FederationId([1; 32]), FederationId([2; 32]));
+    let row = |value| Changes::from([(Key(vec![7, 7]), Some(vec![value]))]);
+    store.shelf(one).begin(row(1)).wait().unwrap();
+    store.shelf(other).begin(row(2)).wait().unwrap();
+    store.save(change("a", 3)).unwrap();
+    store.close().unwrap();
+    let store = open(&place).unwrap();
+    let rows = |value| Memory([(Key(vec![7, 7]), vec![value])].into());
+    assert_eq!(store.shelf(one).load(), Ok(rows(1)));
+    assert_eq!(
+        store.shelves(),
+        Ok([(one, rows(1)), (other, rows(2))].into())
+    );
+    let gone = Changes::from([(Key(vec![7, 7]), None)]);
+    store.shelf(one).begin(gone).wait().unwrap();
+    assert_eq!(store.shelf(one).load(), Ok(Memory::default()));
+    assert_eq!(store.shelf(other).load(), Ok(rows(2)));
+    // The rows of all others are where they were.
+    assert_eq!(store.get(key("a")), Ok(Some(vec![3])));
 }
 
 #[test]
