@@ -211,7 +211,7 @@ impl Gatewayd {
     pub async fn start(parts: Parts) -> Result<Self, RunError> {
         let Parts {
             settings,
-            place: Place { store, seed },
+            place: Place { store, seed, .. },
             node,
             lightning,
             federations,
