@@ -1,6 +1,7 @@
 //! The wallet as one value: events in, actions out.
 
 mod commands;
+mod lightning;
 mod look;
 mod places;
 mod refused;
@@ -28,8 +29,10 @@ use crate::{
         Announced, DamagedRow, Joined, NextOperation, OperationRow, PaymentRow, RevisionRow, Rows,
     },
     submission::{Requests, Standing, Submission},
+    watch::Topic,
 };
 
+use lightning::Lightning;
 pub use look::{Balance, FederationView, GuardianView, NoteCount, NoteView};
 
 /// Why stored rows make no wallet.
@@ -64,6 +67,8 @@ enum Owner {
     Places,
     /// The same: what has changed about the federation.
     Revisions,
+    /// That of all who watch this.
+    Watch(Topic),
 }
 
 /// A wallet in one federation.
@@ -80,6 +85,7 @@ pub struct Client {
     /// Why the last look at the chain failed.
     blind: BTreeMap<OperationId, String>,
     requests: BTreeMap<RequestId, (Owner, PeerId)>,
+    lightning: Lightning,
     /// When guardians were last asked where they are.
     sought: Option<Millis>,
     /// When guardians were last asked for revisions.
@@ -118,6 +124,7 @@ impl Client {
             looking: BTreeSet::new(),
             blind: BTreeMap::new(),
             requests: BTreeMap::new(),
+            lightning: Lightning::default(),
             sought: None,
             asked_for_revisions: None,
             happenings: VecDeque::new(),
@@ -137,6 +144,7 @@ impl Client {
             Event::Time { now } => self.time(now),
             Event::Command { ticket, command } => self.command(ticket, command),
             Event::Answer { request, result } => self.answer(request, result),
+            Event::Gateway { request, result } => self.gateway_answered(request, result),
             Event::Saved { save } => ready = self.saved(save),
             Event::Chain { operation, result } => {
                 self.looking.remove(&operation);
@@ -175,6 +183,7 @@ impl Client {
         for (owner, requests) in requests {
             self.send(owner, requests);
         }
+        self.send_watches();
         let open: Vec<_> = self.questions.keys().copied().collect();
         for number in open {
             self.judge_question(number);
@@ -227,6 +236,7 @@ impl Client {
                     self.found_revisions(peer, answer);
                 }
             }
+            Owner::Watch(topic) => self.watch_answered(topic, peer, result),
             Owner::Submission(txid) => {
                 let Some((_, submission)) = self.submissions.get_mut(&txid) else {
                     return;
@@ -327,6 +337,9 @@ impl Client {
                     .push_back((operation, Happening::Found(finding)));
             }
             Asker::Payment(txid, reject) => self.bury(txid, reject, finding),
+            Asker::Command(ticket, Inquiry::Lightning(inquiry)) => {
+                self.inquiry_found(ticket, *inquiry, finding);
+            }
             Asker::Command(ticket, inquiry) => match inquiry.answered(finding) {
                 Next::Ask(inquiry, question) => {
                     self.ask(Asker::Command(ticket, inquiry), question);
@@ -350,6 +363,7 @@ impl Client {
             let (operation, wishes) =
                 self.at_desk(id, |desk| record.operation.step(happening, desk));
             if operation != before {
+                self.lightning.progressed(id, operation.is_over());
                 let created = record.created;
                 self.rows
                     .put(&OperationRow(id), &Record { created, operation });
@@ -399,6 +413,9 @@ impl Client {
                 Wish::WakeAt(at) => {
                     self.timers.insert(id, at);
                 }
+                Wish::Call(url, call) => self.call_gateway(id, url, call),
+                Wish::Watch(topic) => self.watch(id, topic),
+                Wish::TryLater => self.try_later(id),
             }
         }
     }
@@ -455,7 +472,12 @@ impl Client {
         let submissions = submissions.filter_map(|(_, one)| one.wake_at(self.now));
         let questions = self.questions.values().map(|(_, ask)| ask.wake_at());
         let timers = self.timers.values().copied();
-        submissions.chain(questions).chain(timers).min()
+        let watches = self.lightning.wake_at();
+        submissions
+            .chain(questions)
+            .chain(timers)
+            .chain(watches)
+            .min()
     }
 }
 

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 
 use guildmint_core::{api::Problem, module::Reject, Amount, FederationId};
+use guildmint_ln::{
+    client::InvoiceError,
+    limits::{MAX_DESCRIPTION_BYTES, MAX_OFFER_BYTES},
+};
 use serde_json::{json, Value as Json};
 use thiserror::Error;
 
@@ -95,6 +99,35 @@ pub enum ClientError {
     /// The federation was founded without it.
     #[error("this federation has no Lightning")]
     NoLightning,
+    /// Nothing that can be paid.
+    #[error(transparent)]
+    Invoice(#[from] InvoiceError),
+    /// None of the gateways that were asked works. Hostile text.
+    #[error("no Lightning gateway can be used: {0}")]
+    NoGateway(String),
+    /// A gateway says what cannot be, or does not do what was agreed.
+    #[error("{0}")]
+    Gateway(String),
+    /// A gateway could not be asked. Hostile text.
+    #[error("the gateway {0}")]
+    GatewayTrouble(String),
+    /// More than the user wants to pay.
+    #[error("the fee would be {fee}, and may be {limit} at most")]
+    FeeTooHigh {
+        /// What it would be.
+        fee: Amount,
+        /// What it may be.
+        limit: Amount,
+    },
+    /// More than [`MAX_DESCRIPTION_BYTES`](guildmint_ln::limits::MAX_DESCRIPTION_BYTES).
+    #[error("{0} bytes of description; at most {max} fit", max = MAX_DESCRIPTION_BYTES)]
+    Description(usize),
+    /// More than [`MAX_OFFER_BYTES`](guildmint_ln::limits::MAX_OFFER_BYTES).
+    #[error("{0} bytes of offer and note; at most {max} fit", max = MAX_OFFER_BYTES)]
+    OfferText(usize),
+    /// An invoice of no life, or a longer one than gateways make.
+    #[error("an invoice cannot hold for {0} seconds; say one second to one day")]
+    Expiry(u32),
     /// A stored row or an index is beyond what can be.
     #[error("the wallet has run out of {0}")]
     Exhausted(&'static str),
@@ -121,6 +154,17 @@ impl ClientError {
             Self::NotRestored => "not_restored",
             Self::Federation(_) => "federation_unusable",
             Self::NoLightning => "no_lightning",
+            Self::Invoice(InvoiceError::Expired(_)) => "invoice_expired",
+            Self::Invoice(InvoiceError::NoAmount) => "invoice_without_amount",
+            Self::Invoice(InvoiceError::Network { .. }) => "other_network",
+            Self::Invoice(_) => "invalid_invoice",
+            Self::NoGateway(_) => "no_gateway",
+            Self::Gateway(_) => "gateway_unusable",
+            Self::GatewayTrouble(_) => "gateway_unreachable",
+            Self::FeeTooHigh { .. } => "fee_too_high",
+            Self::Description(_) => "description_too_long",
+            Self::OfferText(_) => "offer_too_long",
+            Self::Expiry(_) => "invalid_expiry",
             Self::Exhausted(_) => "exhausted",
         }
         .to_owned()
@@ -131,7 +175,11 @@ impl ClientError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Rejected { retryable, .. } => *retryable,
-            Self::TooFewGuardians { .. } | Self::InsufficientFunds { .. } | Self::Chain(_) => true,
+            Self::TooFewGuardians { .. }
+            | Self::InsufficientFunds { .. }
+            | Self::Chain(_)
+            | Self::NoGateway(_)
+            | Self::GatewayTrouble(_) => true,
             _ => false,
         }
     }
@@ -150,6 +198,10 @@ impl ClientError {
                 "check the network connection, or name another Electrum server with --electrum; nothing is lost"
             }
             Self::NotRestored => "`guildmint restore` finds it, or goes on with that",
+            Self::NoGateway(_) => "try again later; nothing was locked, and `ln gateways` shows all",
+            Self::GatewayTrouble(_) => "nothing is lost; what is locked comes back when its time is over",
+            Self::Gateway(_) => "nothing was locked; take another gateway",
+            Self::FeeTooHigh { .. } => "nothing was locked; allow more with --max-fee, or ask the price again",
             Self::OtherFederation { .. } => "use the wallet that joined that federation",
             Self::InvalidNotes(_) => "ask the sender for other notes",
             Self::NoSuchOperation(_) => "`operations list` shows all operations",

@@ -2,8 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bitcoin::{block::Header, OutPoint, ScriptBuf, Transaction};
+use bitcoin::{
+    block::Header,
+    secp256k1::{PublicKey, XOnlyPublicKey},
+    OutPoint, ScriptBuf, Transaction,
+};
 use guildmint_core::{ledger::Changes, Amount, PeerId};
+use guildmint_ln::FetchAnswer;
 use guildmint_mint::client::NotesString;
 use guildmint_wallet::MerkleBranch;
 use serde::{Deserialize, Serialize};
@@ -13,6 +18,7 @@ use crate::{
     api::{ApiRequest, RequestError},
     errand::Errand,
     error::ClientError,
+    gateway::GatewayCall,
     operation::OperationId,
     question::Question,
     reply::Reply,
@@ -67,6 +73,13 @@ pub enum Event {
         /// The body, or why there is none.
         result: Result<Json, RequestError>,
     },
+    /// A gateway answered, or did not.
+    Gateway {
+        /// Which request.
+        request: RequestId,
+        /// The body, or why there is none.
+        result: Result<Json, RequestError>,
+    },
     /// Changes are durable. Saves become durable in the order in which they were asked for.
     Saved {
         /// Which.
@@ -112,6 +125,27 @@ pub struct Burial {
     pub merkle: MerkleBranch,
     /// The transaction.
     pub transaction: Transaction,
+}
+
+/// Something that a gateway can be made to pay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payable {
+    /// A BOLT11 invoice, with or without `lightning:` before it.
+    Invoice(String),
+    /// An invoice of a BOLT12 offer.
+    Fetched(Box<FetchedInvoice>),
+}
+
+/// A BOLT12 invoice that a gateway has fetched. ⚠ Whoever hands it to a wallet has checked it against the offer: it is the payee's, and on this hash and
+/// amount. The wallet pays what it is told here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedInvoice {
+    /// What the gateway gave.
+    pub answer: FetchAnswer,
+    /// Whom the invoice pays.
+    pub payee: PublicKey,
+    /// Until when, in seconds since 1970.
+    pub expires_at_s: u64,
 }
 
 /// What a user can want that takes more than a look at the rows.
@@ -169,6 +203,51 @@ pub enum Command {
         /// The fee on top.
         fee: Amount,
     },
+    /// Which Lightning gateways there are.
+    Gateways,
+    /// What it costs to have something paid over Lightning, through the best gateway that works now.
+    LnQuote {
+        /// What.
+        payable: Payable,
+        /// Through this gateway, not the best one.
+        gateway: Option<XOnlyPublicKey>,
+    },
+    /// Have it paid. The same again is the same operation, as long as that may still pay, or has.
+    LnPay {
+        /// What.
+        payable: Payable,
+        /// Through this gateway, or the best one that works now.
+        gateway: Option<XOnlyPublicKey>,
+        /// What it may cost on top of the amount, all together.
+        max_fee: Amount,
+    },
+    /// Be paid by an invoice.
+    LnInvoice {
+        /// What the user gets, before the federation's fees. The payer pays the gateway's.
+        amount: Amount,
+        /// What it is for.
+        description: String,
+        /// For how long it can be paid.
+        expiry_seconds: u32,
+        /// By this gateway, or the best one that works now.
+        gateway: Option<XOnlyPublicKey>,
+    },
+    /// Have a gateway fetch an invoice of a BOLT12 offer.
+    LnFetch {
+        /// The offer, `lno1…`.
+        offer: String,
+        /// What the payee is to get.
+        amount: Amount,
+        /// A word for the payee.
+        note: Option<String>,
+        /// By this gateway, or the best one that works now.
+        gateway: Option<XOnlyPublicKey>,
+    },
+    /// Look at once whether money in the contract of a payment can be taken back, of one or all. It comes back by itself when that is so.
+    LnRefund {
+        /// Which payment.
+        operation: Option<OperationId>,
+    },
     /// Find everything again that follows from the seed, or go on with that.
     Restore {
         /// How many unknown notes of a denomination in a row end the search; [`Command::RESTORE_GAP`] is wide enough for any
@@ -209,6 +288,15 @@ pub enum Action {
         peer: PeerId,
         /// What.
         body: ApiRequest,
+    },
+    /// Ask a gateway; answer with [`Event::Gateway`] in any case.
+    AskGateway {
+        /// Comes back.
+        request: RequestId,
+        /// Where, from its announcement: `https://…`. Hostile text.
+        url: String,
+        /// What.
+        call: GatewayCall,
     },
     /// Ask guardians here from now on.
     UseAddresses {

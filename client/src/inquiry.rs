@@ -1,6 +1,8 @@
 //! Commands that only ask: what to do with each answer.
 
+use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::{Amount, Audit};
+use guildmint_ln::FetchRequest;
 use guildmint_mint::{
     client::{NotesString, SpendableNote},
     MAX_NONCES,
@@ -12,9 +14,22 @@ use crate::{
     api::ApiRequest,
     ask::{Finding, Reader, Rule},
     error::ClientError,
-    operation::{spent_nonces, spent_reader, spent_request},
+    operation::{spent_nonces, spent_reader, spent_request, Bill, Search},
     reply::Reply,
 };
+
+/// A question about Lightning that waits for answers.
+#[derive(Debug)]
+pub(crate) enum LnInquiry {
+    /// The list of gateways.
+    Gateways,
+    /// What this would cost.
+    Quote(Bill, Search),
+    /// Which gateway is to fetch this; its federation is filled in.
+    Fetch(FetchRequest, Search),
+    /// This gateway fetches it, for so much.
+    Fetching(XOnlyPublicKey, u64),
+}
 
 /// A command that waits for answers.
 #[derive(Debug)]
@@ -23,6 +38,8 @@ pub(crate) enum Inquiry {
     Info { guardians: Option<Json> },
     /// A price.
     Quote { federation_fee: Amount },
+    /// Something about Lightning.
+    Lightning(Box<LnInquiry>),
     /// Which notes are spent, a page at a time.
     Validation {
         amount: Amount,
@@ -103,6 +120,8 @@ impl Inquiry {
                 guardians,
                 audit: fact,
             })),
+            // Whoever asks such a thing does not ask here.
+            Self::Lightning(_) => Next::Reply(Err(ClientError::NoLightning)),
             Self::Plain => Next::Reply(Ok(Reply::Answer { answer: fact })),
             Self::Quote { federation_fee } => Next::Reply(Ok(Reply::Quote {
                 fee_sat: fact.as_u64().unwrap_or(u64::MAX),

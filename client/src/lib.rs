@@ -11,6 +11,7 @@ mod errand;
 mod error;
 mod event;
 mod federation;
+mod gateway;
 mod inquiry;
 mod operation;
 mod payment;
@@ -19,19 +20,23 @@ mod remake;
 mod reply;
 mod rows;
 mod submission;
+mod watch;
 
 pub use api::{ApiRequest, RequestError};
 pub use client::{Balance, Client, FederationView, GuardianView, LoadError, NoteCount, NoteView};
 pub use errand::{Errand, ErrandInput, ErrandName, ErrandState, ErrandView, FEES_REVISED};
 pub use error::ClientError;
 pub use event::{
-    Action, Burial, ChainNews, Command, Event, Millis, RequestId, SaveId, Sighting, Ticket,
+    Action, Burial, ChainNews, Command, Event, FetchedInvoice, Millis, Payable, RequestId, SaveId,
+    Sighting, Ticket,
 };
 pub use federation::{JoinError, Membership};
+pub use gateway::{GatewayCall, GatewayKey};
+pub use guildmint_ln::{client::InvoiceError, FetchAnswer};
 pub use guildmint_mint::client::{MasterSeed, NotesString, NotesStringError};
 pub use operation::{OperationId, ParseOperationIdError, Phase, View};
 pub use question::Question;
-pub use reply::Reply;
+pub use reply::{GatewayView, LnPrice, Reply};
 pub use rows::DamagedRow;
 
 use guildmint_core::ledger::Changes;

@@ -6,6 +6,7 @@
 mod deposit;
 mod desk;
 mod errand;
+mod lightning;
 mod receive;
 mod restore;
 mod send;
@@ -19,13 +20,16 @@ use serde_json::{json, Map, Value as Json};
 use thiserror::Error;
 
 use crate::{
+    api::RequestError,
     ask::Finding,
     event::{ChainNews, Millis},
+    watch::Topic,
 };
 
 pub(crate) use deposit::Deposit;
 pub(crate) use desk::{Desk, Wish};
 pub(crate) use errand::Errand;
+pub(crate) use lightning::{listed, price, Bill, LnPay, LnReceive, Search, Seek, Wants, LIST};
 pub(crate) use receive::{check as check_notes, Receive};
 pub(crate) use restore::{List, Restore};
 pub(crate) use send::{
@@ -112,12 +116,15 @@ pub(crate) struct Record {
 
 /// An operation's state. New kinds go to the end: the place is in the encoding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant)] // one at a time, apart from its row
 pub(crate) enum Operation {
     Deposit(Deposit),
     Receive(Receive),
     Send(Send),
     Withdraw(Withdraw),
     Restore(Restore),
+    LnPay(LnPay),
+    LnReceive(LnReceive),
     Errand(Errand),
 }
 
@@ -138,10 +145,14 @@ pub(crate) enum Happening {
     Found(Finding),
     /// News about its address.
     Chain(Result<ChainNews, String>),
-    /// The user wants the notes back that were handed out.
+    /// The user wants back what is out of the wallet: notes that were handed out, or money in a contract.
     Reclaim,
     /// The user does not want it any more.
     Cancel,
+    /// Its gateway has answered, or not.
+    Gateway(Result<Json, RequestError>),
+    /// What f + 1 guardians know of something that it watches.
+    Watched(Topic, Json),
 }
 
 /// A transaction in the place of another, which can no longer happen once this one does.
@@ -174,7 +185,7 @@ pub enum Phase {
 pub struct View {
     /// Its name.
     pub operation: OperationId,
-    /// `deposit`, `receive`, `send`, `withdraw`, `restore` or `errand`.
+    /// `deposit`, `receive`, `send`, `withdraw`, `restore`, `pay`, `invoice` or `errand`.
     pub kind: &'static str,
     /// Where it stands, in a word of its kind.
     pub state: &'static str,
@@ -206,6 +217,8 @@ impl Operation {
             Self::Send(state) => Self::Send(state.step(happening, desk)),
             Self::Withdraw(state) => Self::Withdraw(state.step(happening, desk)),
             Self::Restore(state) => Self::Restore(state.step(happening, desk)),
+            Self::LnPay(state) => Self::LnPay(state.step(happening, desk)),
+            Self::LnReceive(state) => Self::LnReceive(state.step(happening, desk)),
             Self::Errand(state) => Self::Errand(state.step(happening, desk)),
         }
     }
@@ -217,7 +230,30 @@ impl Operation {
             Self::Send(state) => state.describe(),
             Self::Withdraw(state) => state.describe(),
             Self::Restore(state) => state.describe(),
+            Self::LnPay(state) => state.describe(),
+            Self::LnReceive(state) => state.describe(),
             Self::Errand(state) => state.describe(),
+        }
+    }
+
+    /// Whether nothing goes on by itself any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.describe().phase != Phase::Pending
+    }
+
+    /// What the federation may keep of its transaction that is under way, if its fees are revised; `None` if that does not matter.
+    pub(crate) fn fee_limit(&self) -> Option<Amount> {
+        match self {
+            Self::LnPay(state) => state.fee_limit(),
+            _ => None,
+        }
+    }
+
+    /// Money in contracts, which a gateway gets if it pays, and the wallet if not.
+    pub(crate) fn locked(&self) -> Amount {
+        match self {
+            Self::LnPay(state) => state.locked(),
+            _ => Amount::ZERO,
         }
     }
 

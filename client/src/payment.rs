@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::secp256k1::{schnorr::Signature, Keypair, Message, SecretKey};
 use guildmint_core::{encoding::hex_bytes, Amount, Item, PeerId, Transaction, TxId, Wire};
+use guildmint_ln::client::LnClient;
 use guildmint_mint::{
     client::{FinalizeError, Held, MintClient, NoteRequest, SelectError, SpendableNote},
     Denomination, MintOutcome, PointBytes,
@@ -49,8 +50,16 @@ pub(crate) enum InputKey {
     Note(SpendableNote),
     /// That of the deposit address with this index.
     Deposit(u64),
+    /// The refund key of the Lightning contract with this index, in which there is so much.
+    Refund { index: u64, amount: Amount },
+    /// The claim key of the Lightning offer with this index, whose contract holds so much.
+    Claim { index: u64, amount: Amount },
     /// One that came with an errand, whose input is worth this.
     Errand { amount: Amount, key: SecretKey },
+}
+
+fn ln(federation: &Federation) -> Result<&LnClient, ClientError> {
+    federation.ln.as_ref().ok_or(ClientError::NoLightning)
 }
 
 impl Input {
@@ -64,6 +73,14 @@ impl Input {
             }
             InputKey::Deposit(index) => {
                 let signature = federation.wallet.sign(*index, txid);
+                signature.map_err(|error| ClientError::Federation(error.to_string()))
+            }
+            InputKey::Refund { index, .. } => {
+                let signature = ln(federation)?.sign_refund(*index, txid);
+                signature.map_err(|error| ClientError::Federation(error.to_string()))
+            }
+            InputKey::Claim { index, .. } => {
+                let signature = ln(federation)?.sign_claim(*index, txid);
                 signature.map_err(|error| ClientError::Federation(error.to_string()))
             }
         }

@@ -34,7 +34,7 @@ struct Part {
 }
 
 /// Stores a new payment in the place of `old`. Says whether it still pays for what the old one was for; if that is not possible
-/// any more, it only brings back what the old one would have spent.
+/// any more, or would cost more than `limit`, it only brings back what the old one would have spent.
 ///
 /// # Errors
 /// If nothing would come back.
@@ -44,6 +44,7 @@ pub(crate) fn remake(
     old: TxId,
     payment: &Payment,
     making: Making,
+    limit: Option<Amount>,
 ) -> Result<(Remade, bool), ClientError> {
     let unreadable =
         |error: guildmint_core::DecodeError| ClientError::Federation(error.to_string());
@@ -52,14 +53,14 @@ pub(crate) fn remake(
         .outputs;
     outputs.truncate(payment.first_note.into());
     if !outputs.is_empty() {
-        let whole = attempt(rows, federation, old, payment, (&making, outputs));
+        let whole = attempt(rows, federation, old, payment, (&making, outputs, limit));
         if let Ok(remade) = whole {
             return Ok((remade, true));
         }
-        return attempt(rows, federation, old, payment, (&making, Vec::new()))
+        return attempt(rows, federation, old, payment, (&making, Vec::new(), None))
             .map(|remade| (remade, false));
     }
-    attempt(rows, federation, old, payment, (&making, outputs)).map(|remade| (remade, true))
+    attempt(rows, federation, old, payment, (&making, outputs, None)).map(|remade| (remade, true))
 }
 
 fn attempt(
@@ -67,7 +68,7 @@ fn attempt(
     federation: &Federation,
     old: TxId,
     payment: &Payment,
-    (making, outputs): (&Making, Vec<Item>),
+    (making, outputs, limit): (&Making, Vec<Item>, Option<Amount>),
 ) -> Result<Remade, ClientError> {
     let mut brought = Vec::new();
     for input in &making.inputs {
@@ -83,6 +84,9 @@ fn attempt(
     let (spend, issue) = balance(rows, federation, &brought, &taken, may_add)?;
     brought.extend(spend.iter().map(|value| note(federation, *value)));
     let (credited, fee) = kept(&brought, &taken, &issue);
+    if let Some(limit) = limit.filter(|limit| fee > *limit) {
+        return Err(ClientError::FeeTooHigh { fee, limit });
+    }
     let draft = Draft {
         inputs: making.inputs.clone(),
         coins: payment.coins.clone(),
@@ -215,7 +219,7 @@ pub(crate) fn take_back(
 ) -> Result<TxId, ClientError> {
     let stored = rows.get(&PaymentRow(old)).zip(rows.get(&MakingRow(old)));
     let (payment, making) = stored.ok_or(ClientError::Exhausted("payments"))?;
-    let remade = attempt(rows, federation, old, &payment, (&making, Vec::new()))?;
+    let remade = attempt(rows, federation, old, &payment, (&making, Vec::new(), None))?;
     Ok(remade.txid)
 }
 
@@ -269,6 +273,11 @@ fn worth(federation: &Federation, input: &Input) -> Result<Part, ClientError> {
             return Ok(self::note(federation, note.denomination()));
         }
         InputKey::Errand { amount, .. } => {
+            let ln = federation.ln.as_ref().ok_or(ClientError::NoLightning)?;
+            let (gross, fee) = (*amount, ln.config().fees.spend);
+            return Ok(Part { gross, fee });
+        }
+        InputKey::Refund { amount, .. } | InputKey::Claim { amount, .. } => {
             let ln = federation.ln.as_ref().ok_or(ClientError::NoLightning)?;
             let (gross, fee) = (*amount, ln.config().fees.spend);
             return Ok(Part { gross, fee });

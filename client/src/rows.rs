@@ -74,6 +74,11 @@ pub(crate) struct RevisionRow(pub ());
 #[row(table = 13, value = Making, resident)]
 pub(crate) struct MakingRow(pub TxId);
 
+/// The next index of secrets for Lightning.
+#[derive(Debug, Serialize, Deserialize, Row)]
+#[row(table = 14, value = u64, resident)]
+pub(crate) struct NextLn(pub ());
+
 /// The operation of an errand. For ever: whoever orders it again finds it.
 #[derive(Debug, Serialize, Deserialize, Row)]
 #[row(table = 20, value = OperationId, resident)]
@@ -133,6 +138,7 @@ impl Rows {
                 || reads::<Announced>(key, value)
                 || reads::<RevisionRow>(key, value)
                 || reads::<MakingRow>(key, value)
+                || reads::<NextLn>(key, value)
                 || reads::<ErrandRow>(key, value)
                 || reads::<SliceRow>(key, value)
                 || reads::<Unrestored>(key, value);

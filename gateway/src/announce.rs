@@ -28,9 +28,10 @@ pub(crate) fn renew(desk: &mut Desk, federation: FederationId) {
     };
     let row = AnnouncedRow(federation);
     let told = desk.rows.get(&row);
-    let number = told
-        .as_ref()
-        .map_or(0, |told| told.signed.announcement.number);
+    let (number, valid_until) = told.as_ref().map_or((0, 0), |told| {
+        let announcement = &told.signed.announcement;
+        (announcement.number, announcement.valid_until)
+    });
     let lasts = |told: &Announced| {
         let until = told.signed.announcement.valid_until;
         // What was told and what is wanted may differ in nothing but their numbers and times.
@@ -48,7 +49,13 @@ pub(crate) fn renew(desk: &mut Desk, federation: FederationId) {
         None => {
             // A clock that was set back must not make a later one look older.
             let number = desk.now.0.max(number.saturating_add(1));
-            let announcement = Announcement { number, ..wanted };
+            // Nor does it hold shorter, whatever was heard last of the height: guardians would refuse it.
+            let valid_until = valid_until.max(wanted.valid_until);
+            let announcement = Announcement {
+                number,
+                valid_until,
+                ..wanted
+            };
             Announced {
                 signed: announcement.sign(federation, &desk.keys.gateway(federation)),
                 published: false,

@@ -120,12 +120,17 @@ impl Desk {
         self.outbox.push(Action::Reply { ticket, result });
     }
 
-    /// Has a ticket wait for something.
+    /// Has a ticket wait for something. Whoever asked first makes room: a wallet asks again when its connection has ended, and nobody
+    /// says that it has.
     pub(crate) fn wait(&mut self, ticket: Ticket, awaited: Awaited) {
         let waiting = self.waiting.entry(awaited).or_default();
-        match waiting.len() < limits::MAX_WAITERS {
-            true => waiting.push(ticket),
-            false => self.reply(ticket, Err(GatewayError::Busy("requests for one payment"))),
+        let oldest = match waiting.len() < limits::MAX_WAITERS {
+            true => None,
+            false => Some(waiting.remove(0)),
+        };
+        waiting.push(ticket);
+        if let Some(oldest) = oldest {
+            self.reply(oldest, Err(GatewayError::Busy("requests for one payment")));
         }
     }
 
@@ -272,6 +277,14 @@ impl Desk {
         Amount::from_msat(all.fold(0, u64::saturating_add)).unwrap_or(Amount::MAX)
     }
 
+    /// Whether [`Desk::worth`] is all of it: right after a start nothing was heard yet of some.
+    pub(crate) fn knows_its_worth(&self) -> bool {
+        let served = self.rows.scan::<ServedRow>().into_iter();
+        let mut served = served.filter(|(_, served)| !served.left);
+        self.node.is_some()
+            && served.all(|(ServedRow(federation), _)| self.federations.contains_key(&federation))
+    }
+
     pub(crate) fn spent_msat(&self, federation: FederationId) -> u64 {
         let spending = self.rows.get(&SpendingRow(federation)).unwrap_or_default();
         match self.now.since_ms(spending.since) < limits::PERIOD_MS {
@@ -291,6 +304,17 @@ impl Desk {
         }
         spending.spent_msat = spending.spent_msat.saturating_add(amount.msat());
         self.rows.put(&row, &spending);
+    }
+
+    /// What was counted at that time has come back, or never left. ⚠ Else whoever has payments fail uses up the day for everybody. What was
+    /// counted in a period that is over counts no more anyway.
+    pub(crate) fn unspend(&mut self, federation: FederationId, amount: Amount, at: Millis) {
+        let row = SpendingRow(federation);
+        let spending = self.rows.get(&row);
+        if let Some(mut spending) = spending.filter(|spending| spending.since <= at) {
+            spending.spent_msat = spending.spent_msat.saturating_sub(amount.msat());
+            self.rows.put(&row, &spending);
+        }
     }
 
     /// A timer has run out.

@@ -105,6 +105,10 @@ fn judge(desk: &mut Desk, totals: &mut Totals) {
         totals.warned = false;
         return;
     }
+    // The next payment that ends is weighed against all that there is.
+    if !desk.knows_its_worth() {
+        return;
+    }
     let lost_msat = totals.best_msat.abs_diff(earned);
     let worth = desk.worth();
     let exceeds = |percent: u128| {

@@ -58,10 +58,11 @@ pub const INVOICE_SLACK_MS: u64 = 3 * 60 * 60 * 1000;
 /// Invoices of one federation that can be paid. Beyond it one more is refused, retryably, until one has expired.
 pub const MAX_INVOICES: usize = 10_000;
 
-/// Contracts about which a federation is being asked, for users who want invoices paid. Beyond it a request is refused, retryably.
+/// Contracts about which one federation is being asked, for users who want invoices paid. Beyond it a request is refused, retryably.
 pub const MAX_LOOKS: usize = 1024;
 
-/// Requests that wait for the end of one payment. Beyond it a request is refused, retryably; its user looks at the contract.
+/// Requests that wait for the end of one payment, or for a look at one contract. Beyond it the oldest of the former is answered that there are too
+/// many, and of the latter the newest.
 pub const MAX_WAITERS: usize = 8;
 
 /// Federations that one gateway serves. One more cannot be joined.

@@ -44,7 +44,8 @@ impl Default for Settings {
 pub struct Limits {
     /// Money in the federation, at most: it is lost if the guardians are thieves. What may still be claimed counts.
     pub exposure: Amount,
-    /// What may be paid in [`PERIOD_MS`](crate::limits::PERIOD_MS), by Lightning and into contracts: it bounds what an unknown fault costs.
+    /// What may be paid in [`PERIOD_MS`](crate::limits::PERIOD_MS), by Lightning and into contracts: it bounds what an unknown fault costs. What
+    /// has failed or come back does not count.
     pub spending: Amount,
     /// Payments to Lightning under way at once.
     pub paying: u32,

@@ -41,14 +41,14 @@ impl EncryptedPreimage {
         Ciphertext::from_parts(&self.u.0, &self.v.0, &self.w.0)
     }
 
-    /// What it is found by: a ciphertext is used once ever (SPEC LN-2). Half a hash keeps the index small; two ciphertexts with one
-    /// are 2^64 work for their author, whose loss it is.
+    /// What it is found by: a ciphertext is used once ever (SPEC LN-2). ⚠ It is that of the ephemeral key: what opens one ciphertext of a secret opens
+    /// all of them, so none comes after another, as those of a wallet would that is set up again from its words and takes an index twice.
+    /// Nobody but its author can make a second. Half a hash keeps the index small; two keys with one are 2^64 work for their author, whose
+    /// loss it is.
     #[must_use]
     pub fn fingerprint(&self) -> Bytes<16> {
         let hash = Tagged::new("guildmint/ln/ciphertext")
             .add(self.u.0)
-            .add(self.v.0)
-            .add(self.w.0)
             .finish();
         let mut fingerprint = [0; 16];
         fingerprint.copy_from_slice(&hash[..16]);

@@ -151,7 +151,12 @@ impl People {
         let input = world.pay_in(self.config.fees.announcement);
         let output = Item::new(MODULE, &LnOutput::Announcement(signed));
         let verdict = world.submit(vec![input], vec![output], |_| vec![None]);
-        only(&verdict, &["announcement_old", "announcement_expired"]);
+        let expected = [
+            "announcement_old",
+            "announcement_shorter",
+            "announcement_expired",
+        ];
+        only(&verdict, &expected);
     }
 
     /// A gateway funds an offer: one that is stored or that it carries, perhaps again, too late, or with less.

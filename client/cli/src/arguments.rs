@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use guildmint_client::OperationId;
+use guildmint_client::{GatewayKey, OperationId};
 use guildmint_core::Amount;
 pub use guildmint_terminal::Format;
 use structopt::{clap::Shell, StructOpt};
@@ -16,6 +16,8 @@ const AFTER_HELP: &str = "EXAMPLES:
     guildmint send 25sat                    print notes; whoever has the text has the money
     guildmint receive guildnote1…           take notes
     guildmint withdraw bc1q… 0.001btc       ask the price, confirm, pay to a bitcoin address
+    guildmint ln pay lnbc…                  ask the price, confirm, have a Lightning invoice paid
+    guildmint ln invoice 25sat              be paid over Lightning
 
 Every command prints one JSON document on standard output, also when it fails, and one line on standard error when it fails.
 Every option can be given as GUILDMINT_… in the environment where its help says so.
@@ -134,6 +136,8 @@ pub enum Command {
     },
     /// Turn e-cash into bitcoin
     Withdraw(Withdraw),
+    /// Pay and be paid over Lightning
+    Ln(Ln),
     /// What was started and how far it is
     Operations(Operations),
     /// Show the notes in the wallet, by denomination
@@ -208,6 +212,84 @@ pub struct Withdraw {
 }
 
 #[derive(Debug, StructOpt)]
+pub enum Ln {
+    /// Have an invoice paid by a gateway. The same invoice again is the same payment
+    Pay(LnPay),
+    /// Get an invoice that a gateway makes; what is paid on it becomes e-cash
+    Invoice(LnInvoice),
+    /// See whether an invoice has been paid, or what became of a payment
+    Status {
+        /// Such as op-1
+        operation: OperationId,
+        /// Wait until it has ended
+        #[structopt(long)]
+        wait: bool,
+        #[structopt(flatten)]
+        patience: Patience,
+    },
+    /// Show the gateways that announce themselves in the federation, and what they take
+    Gateways,
+    /// Take back money that a gateway gives up or whose time is over. That happens by itself, too, whenever the wallet runs
+    Refund {
+        /// Which payment; all that are under way if left out
+        operation: Option<OperationId>,
+        #[structopt(flatten)]
+        patience: Patience,
+    },
+}
+
+#[derive(Debug, StructOpt)]
+pub struct LnPay {
+    /// lnbc…, with or without lightning: before it, or - to read it from standard input
+    pub invoice: String,
+    /// Do not ask for confirmation
+    #[structopt(long)]
+    pub yes: bool,
+    /// Only ask the price
+    #[structopt(long)]
+    pub dry_run: bool,
+    /// What it may cost at most on top of the amount, with its unit [default: what the price says]
+    #[structopt(long, value_name = "AMOUNT")]
+    pub max_fee: Option<Amount>,
+    /// Through the gateway with this key, not the best one
+    #[structopt(long, value_name = "KEY")]
+    pub gateway: Option<GatewayKey>,
+    /// Do not wait until it is paid
+    #[structopt(long)]
+    pub no_wait: bool,
+    #[structopt(flatten)]
+    pub patience: Patience,
+}
+
+#[derive(Debug, StructOpt)]
+pub struct LnInvoice {
+    /// What you get, with its unit; the payer pays the gateway's fee
+    pub amount: Amount,
+    /// What it is for; the payer sees it
+    #[structopt(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
+    pub description: String,
+    /// For how long it can be paid, at most a day
+    #[structopt(long, default_value = "1h", value_name = "TIME", parse(try_from_str = duration))]
+    pub expiry: Duration,
+    /// By the gateway with this key, not the best one
+    #[structopt(long, value_name = "KEY")]
+    pub gateway: Option<GatewayKey>,
+    /// Show the invoice as a QR code on standard error
+    #[structopt(long)]
+    pub qr: bool,
+    /// Show the invoice on standard error, and wait until it is paid and claimed
+    #[structopt(long)]
+    pub wait: bool,
+    #[structopt(flatten)]
+    pub patience: Patience,
+}
+
+#[derive(Debug, StructOpt)]
 pub enum Operations {
     /// All of them, the oldest first
     List,
@@ -250,7 +332,12 @@ mod tests {
     #[test]
     fn every_command_is_described_in_its_own_words() {
         let help = Arguments::from_iter_safe(["guildmint", "--help"]).unwrap_err();
-        for words in ["Take notes:", "Make notes to hand over", "Take back notes"] {
+        for words in [
+            "Take notes:",
+            "Make notes to hand over",
+            "Take back notes",
+            "Pay and be paid",
+        ] {
             assert!(
                 help.message.contains(words),
                 "{words:?} is not in {}",

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod deposit;
+mod lightning;
 mod look;
 mod notes;
 mod operations;
@@ -55,6 +56,7 @@ pub async fn run(arguments: Arguments, signals: &Signals) -> Result<Json, Failur
             patience,
         } => notes::reclaim(all, signals, *operation, *patience).await,
         Command::Withdraw(command) => withdraw::run(all, signals, command).await,
+        Command::Ln(command) => lightning::run(all, signals, command).await,
         Command::Operations(command) => operations::run(all, signals, command).await,
         Command::Notes => look::notes(all).await,
         Command::Decode { notes } => look::decode(all, notes).await,

@@ -113,13 +113,23 @@ impl Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
-            ClientError::TooFewGuardians { .. } => Exit::Network,
+            ClientError::TooFewGuardians { .. }
+            | ClientError::NoGateway(_)
+            | ClientError::GatewayTrouble(_) => Exit::Network,
+            ClientError::Rejected { code, .. } if code == "no_gateway" => Exit::Network,
+            ClientError::Rejected { code, .. } if code == "too_few_guardians" => Exit::Network,
             ClientError::Rejected { .. }
+            | ClientError::Gateway(_)
+            | ClientError::FeeTooHigh { .. }
             | ClientError::OtherFederation { .. }
             | ClientError::InvalidNotes(_) => Exit::Refused,
             ClientError::NoSuchOperation(_) => Exit::NotFound,
             ClientError::Address(_)
             | ClientError::NotWholeSatoshi(_)
+            | ClientError::Invoice(_)
+            | ClientError::Description(_)
+            | ClientError::OfferText(_)
+            | ClientError::Expiry(_)
             | ClientError::WrongOperation { .. } => Exit::Usage,
             _ => Exit::Failed,
         };

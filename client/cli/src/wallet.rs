@@ -93,7 +93,7 @@ impl Wallet {
     /// Gives a command that starts an operation.
     pub async fn start(&mut self, what: &str, command: Command) -> Result<OperationId, Failure> {
         match self.command(what, command).await? {
-            Reply::Started { operation } => Ok(operation),
+            Reply::Started { operation } | Reply::AlreadyStarted { operation, .. } => Ok(operation),
             other => Err(Failure::new(
                 Exit::Failed,
                 "unexpected",
@@ -181,7 +181,8 @@ fn failed(view: &View) -> Failure {
     let text = |name: &str| problem.and_then(|problem| problem.get(name)?.as_str());
     let code = text("code").unwrap_or("failed").to_owned();
     let message = text("message").unwrap_or(view.state).to_owned();
-    let retryable = false;
+    let retryable = problem.and_then(|problem| problem.get("retryable")?.as_bool());
+    let retryable = retryable.unwrap_or(false);
     let error = guildmint_client::ClientError::Rejected {
         code,
         message,

@@ -18,7 +18,7 @@ use guildmint_client::{
 use guildmint_core::ledger::Changes;
 use thiserror::Error;
 
-use crate::Guardians;
+use crate::{Gateways, Guardians};
 
 /// Events that may wait. Whoever brings more waits with them.
 const QUEUE: usize = 256;
@@ -88,6 +88,7 @@ impl Interrupter {
 pub struct Driver<D> {
     client: Client,
     guardians: Guardians,
+    gateways: Gateways,
     disk: D,
     chain: Option<Arc<dyn ChainSource>>,
     sender: Sender<Incoming>,
@@ -105,6 +106,7 @@ impl<D: Disk> Driver<D> {
         let (sender, incoming) = bounded(QUEUE);
         Self {
             guardians: Guardians::new(client.apis().clone()),
+            gateways: Gateways::new(),
             client,
             disk,
             chain,
@@ -221,6 +223,14 @@ impl<D: Disk> Driver<D> {
                         let result = guardians.ask(peer, &body).await;
                         let event = Event::Answer { request, result };
                         // Nobody listens once the program ends.
+                        let _ = sender.send(Incoming::Event(event)).await;
+                    });
+                }
+                Action::AskGateway { request, url, call } => {
+                    let (gateways, sender) = (self.gateways.clone(), self.sender.clone());
+                    task::spawn(async move {
+                        let result = gateways.ask(&url, &call).await;
+                        let event = Event::Gateway { request, result };
                         let _ = sender.send(Incoming::Event(event)).await;
                     });
                 }

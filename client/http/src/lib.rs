@@ -6,12 +6,15 @@
 mod driver;
 #[cfg(feature = "electrum")]
 mod electrum;
+mod exchange;
+mod gateways;
 mod guardians;
 mod join;
 
 pub use driver::{ChainSource, Disk, Driver, DriverError, Interrupter, Waited};
 #[cfg(feature = "electrum")]
 pub use electrum::Electrum;
+pub use gateways::Gateways;
 pub use guardians::Guardians;
 #[cfg(feature = "electrum")]
 pub use guildmint_wallet_electrum::UrlError;

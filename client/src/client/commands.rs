@@ -23,6 +23,12 @@ impl Client {
             return self.reply(ticket, Err(error));
         }
         let started = match command {
+            command @ (Command::Gateways | Command::LnQuote { .. } | Command::LnFetch { .. }) => {
+                return self.lightning_inquiry(ticket, command);
+            }
+            command @ (Command::LnPay { .. }
+            | Command::LnInvoice { .. }
+            | Command::LnRefund { .. }) => self.lightning_command(command),
             Command::Restore { gap } => self
                 .restore(gap)
                 .map(|operation| Reply::Started { operation }),
@@ -72,6 +78,8 @@ impl Client {
                 | Command::Receive { .. }
                 | Command::Withdraw { .. }
                 | Command::Cancel { .. }
+                | Command::LnPay { .. }
+                | Command::LnInvoice { .. }
                 | Command::Errand(_)
         );
         let under_way = self.restoring();

@@ -10,7 +10,8 @@ use super::{Asker, Client};
 use crate::{
     errand::{ErrandName, ErrandView},
     error::ClientError,
-    operation::{Operation, OperationId, Phase, View},
+    event::Payable,
+    operation::{Bill, Operation, OperationId, Phase, View},
     payment::held,
     rows::{CoinRow, ErrandRow, OperationRow, PaymentRow, Unrestored},
     submission::Standing,
@@ -25,6 +26,14 @@ pub struct Balance {
     /// Notes and deposits that will be there if all goes well.
     #[serde(rename = "pending_msat")]
     pub pending: Amount,
+    /// Money in contracts of payments over Lightning that have not ended: a gateway's if it pays, and the wallet's if not. Left out if there is
+    /// none.
+    #[serde(rename = "locked_msat", skip_serializing_if = "is_nothing")]
+    pub locked: Amount,
+}
+
+fn is_nothing(amount: &Amount) -> bool {
+    *amount == Amount::ZERO
 }
 
 /// Notes of one value.
@@ -88,12 +97,16 @@ impl Client {
         let expected = operations
             .iter()
             .map(|(_, record)| record.operation.expected());
+        let locked = operations
+            .iter()
+            .map(|(_, record)| record.operation.locked());
         let asked = payments.iter().map(|(_, payment)| payment.asked());
         Balance {
             spendable: sum(spendable
                 .map(|(row, _)| row.0.denomination.amount())
                 .collect()),
             pending: sum(asked.chain(expected).collect()),
+            locked: sum(locked.collect()),
         }
     }
 
@@ -175,16 +188,30 @@ impl Client {
             .any(|view| view.phase == Phase::Pending)
     }
 
-    /// Whether the chain is being asked about an operation's address.
+    /// Whether the chain, guardians or a gateway are being asked about an operation, and have told nothing yet.
     #[must_use]
     pub fn is_looking(&self, id: OperationId) -> bool {
         let mut questions = self.questions.values();
         let asks = |asker: &Asker| matches!(asker, Asker::Operation(asking) if *asking == id);
-        self.looking.contains(&id) || questions.any(|(asker, _)| asks(asker))
+        self.looking.contains(&id)
+            || questions.any(|(asker, _)| asks(asker))
+            || self.lightning.is_looking(id)
+    }
+
+    /// The operation that pays on the hash of this, or has: the same is never paid twice.
+    ///
+    /// # Errors
+    /// If it is nothing that could be paid.
+    pub fn paying(&self, payable: &Payable) -> Result<Option<OperationId>, ClientError> {
+        let hash = Bill::hash_of(payable, self.federation.network)?;
+        let known = self.rows.scan::<OperationRow>().into_iter().rev().find(
+            |(_, record)| matches!(&record.operation, Operation::LnPay(pay) if pay.is_on(hash)),
+        );
+        Ok(known.map(|(OperationRow(operation), _)| operation))
     }
 
     /// What keeps an operation from getting on: what the guardians say of its transactions, or that the chain could not be looked
-    /// at.
+    /// at, or its gateway not be asked.
     #[must_use]
     pub fn obstacle(&self, id: OperationId) -> Option<ClientError> {
         let blind = self.blind.get(&id).cloned().map(ClientError::Chain);
@@ -192,7 +219,11 @@ impl Client {
             Operation::Restore(restore) => restore.trouble().cloned().map(ClientError::from),
             _ => None,
         };
-        self.submission_obstacle(id).or(blind).or_else(restoring)
+        let gateway = || self.lightning.trouble(id).map(ClientError::GatewayTrouble);
+        self.submission_obstacle(id)
+            .or(blind)
+            .or_else(restoring)
+            .or_else(gateway)
     }
 
     fn submission_obstacle(&self, id: OperationId) -> Option<ClientError> {

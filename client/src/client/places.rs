@@ -89,5 +89,7 @@ impl Client {
         for (owner, requests) in requests {
             self.send(owner, requests);
         }
+        self.lightning.has_moved(peer, self.now);
+        self.send_watches();
     }
 }

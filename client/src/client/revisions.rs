@@ -87,7 +87,16 @@ impl Client {
             let operation = payment.operation;
             return self.happenings.push_back((operation, Happening::Cancel));
         }
-        let made = remake(&mut self.rows, &self.federation, txid, payment, making);
+        let record = self.rows.get(&OperationRow(payment.operation));
+        let limit = record.and_then(|record| record.operation.fee_limit());
+        let made = remake(
+            &mut self.rows,
+            &self.federation,
+            txid,
+            payment,
+            making,
+            limit,
+        );
         let happening = match made {
             Ok((remade, true)) => {
                 self.replace(txid, remade.txid);

@@ -6,6 +6,8 @@ use super::*;
 use crate::{ApiRequest, Command, NotesString, Phase};
 
 mod fake;
+mod gateway;
+mod lightning;
 mod places;
 mod refused;
 mod restore;

@@ -130,7 +130,11 @@ impl Deposit {
                 self.settle(remade.old, |_| ClaimState::Claiming(txid, credited));
             }
             Happening::Found(Finding::Fact(hash)) => self.agreed(&hash, desk),
-            Happening::Found(_) | Happening::Reclaim | Happening::Cancel => {}
+            Happening::Found(_)
+            | Happening::Reclaim
+            | Happening::Cancel
+            | Happening::Gateway(_)
+            | Happening::Watched(..) => {}
         }
         self
     }

@@ -2,6 +2,7 @@
 
 use bitcoin::ScriptBuf;
 use guildmint_core::TxId;
+use guildmint_ln::client::LnClient;
 
 use crate::{
     api::ApiRequest,
@@ -9,9 +10,11 @@ use crate::{
     error::ClientError,
     event::Millis,
     federation::Federation,
+    gateway::GatewayCall,
     operation::{Operation, OperationId},
     payment::{self, Draft},
     rows::Rows,
+    watch::Topic,
 };
 
 /// What an operation wants of the world. Carried out only after the state that wants it is saved.
@@ -31,6 +34,12 @@ pub(crate) enum Wish {
     Open(Box<Operation>),
     /// Come back at this time. Replaces the last such wish.
     WakeAt(Millis),
+    /// Ask the gateway at this URL. One call at a time.
+    Call(String, GatewayCall),
+    /// Tell what guardians know of this, now and whenever it changes, until the operation has ended.
+    Watch(Topic),
+    /// Come back after a while, which grows as long as nothing changes.
+    TryLater,
 }
 
 /// One step's view of the wallet.
@@ -43,7 +52,7 @@ pub(crate) struct Desk<'a> {
     pub wishes: Vec<Wish>,
 }
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
     /// Stores a transaction and has it submitted.
     pub(crate) fn pay(&mut self, draft: Draft) -> Result<TxId, ClientError> {
         let txid = payment::prepare(self.rows, self.federation, self.id, draft)?;
@@ -62,6 +71,23 @@ impl Desk<'_> {
             rule,
             reader,
         });
+    }
+
+    /// The federation's Lightning module.
+    pub(crate) fn ln(&self) -> Result<&'a LnClient, ClientError> {
+        self.federation.ln.as_ref().ok_or(ClientError::NoLightning)
+    }
+
+    pub(crate) fn call(&mut self, url: String, call: GatewayCall) {
+        self.wishes.push(Wish::Call(url, call));
+    }
+
+    pub(crate) fn watch(&mut self, topic: Topic) {
+        self.wishes.push(Wish::Watch(topic));
+    }
+
+    pub(crate) fn try_later(&mut self) {
+        self.wishes.push(Wish::TryLater);
     }
 
     pub(crate) fn find_deposits(&mut self, script: ScriptBuf) {

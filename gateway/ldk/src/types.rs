@@ -27,7 +27,7 @@ use crate::{
     keys::Keys,
     kv::KvStore,
     log::Log,
-    net::{Link, PeerWatch},
+    net::{BoundedGossip, Link, PeerWatch},
     wallet::Wallet,
 };
 
@@ -85,7 +85,7 @@ pub(crate) type OnionMessenger = LdkOnionMessenger<
 pub(crate) type PeerManager = LdkPeerManager<
     Link,
     Arc<Manager>,
-    Arc<Gossip>,
+    Arc<BoundedGossip>,
     Arc<OnionMessenger>,
     Arc<Log>,
     Arc<PeerWatch>,

@@ -204,7 +204,10 @@ pub(crate) fn ask(desk: &mut Desk, ticket: Ticket, request: PayRequest) {
     if let Err(error) = desk.served(request.federation) {
         return desk.reply(ticket, Err(error));
     }
-    let looks = desk.looks.len();
+    // ⚠ Of this federation alone: one that does not answer must not stop the others.
+    let (first, last) = ([0; 32].into(), [0xff; 32].into());
+    let all = ContractKey::from((key.federation, first))..=(key.federation, last).into();
+    let looks = desk.looks.range(all).count();
     let Some(asking) = desk.looks.get_mut(&key) else {
         if looks >= limits::MAX_LOOKS {
             return desk.reply(ticket, Err(GatewayError::Busy("contracts to look at")));
@@ -392,6 +395,11 @@ pub(crate) fn step(desk: &mut Desk, key: ContractKey, happening: Happening) {
         state,
         ..before.clone()
     };
+    if let (State::Paying(way), State::GivenUp(_)) = (&before.state, &outgoing.state) {
+        if let Some(spent) = way.spends() {
+            desk.unspend(key.federation, spent, before.since);
+        }
+    }
     book(desk, key, &before, &outgoing, fee);
     desk.put_outgoing(key, &outgoing);
     act(desk, key, &outgoing);

@@ -71,7 +71,11 @@ pub(crate) fn made(desk: &mut Desk, hash: node::PaymentHash, result: Result<Stri
     if !matches!(incoming.state, State::Making { .. }) {
         return;
     }
-    let reply = match result {
+    let checked = result.map_err(GatewayError::from).and_then(|invoice| {
+        checks::invoice(desk, &incoming, &invoice)?;
+        Ok(invoice)
+    });
+    let reply = match checked {
         Ok(invoice) => {
             let state = State::Open {
                 invoice: invoice.clone(),
@@ -79,9 +83,9 @@ pub(crate) fn made(desk: &mut Desk, hash: node::PaymentHash, result: Result<Stri
             desk.put_incoming(hash, &Incoming { state, ..incoming });
             Ok(Reply::Invoice(invoice))
         }
-        Err(refusal) => {
+        Err(error) => {
             desk.remove_incoming(hash, &incoming);
-            Err(refusal.into())
+            Err(error)
         }
     };
     desk.answer(Awaited::Invoice(hash), &reply);
@@ -97,14 +101,25 @@ pub(crate) fn swap(
     let hash = invoice.hash;
     let incoming = desk.incoming(hash).ok_or(GivenUp::OwnInvoice)?;
     let (valid_until, incoming) = checks::swap(desk, incoming, invoice, payer, timelock)?;
-    desk.spend(incoming.federation, incoming.offer.offer.amount);
     let state = State::Funding {
         payer: Payer::Contract(payer),
         valid_until,
     };
-    desk.put_incoming(hash, &Incoming { state, ..incoming });
-    resume(desk, hash);
+    begin(desk, hash, incoming, state);
     Ok(())
+}
+
+/// E-cash may leave from here on.
+fn begin(desk: &mut Desk, hash: PaymentHash, incoming: Incoming, state: State) {
+    desk.spend(incoming.federation, incoming.offer.offer.amount);
+    let spent = Some(desk.now);
+    let incoming = Incoming {
+        state,
+        spent,
+        ..incoming
+    };
+    desk.put_incoming(hash, &incoming);
+    resume(desk, hash);
 }
 
 /// Does all that is to be done in a state, also if some of it has been.
@@ -170,6 +185,10 @@ pub(crate) fn step(desk: &mut Desk, hash: PaymentHash, happening: Happening) {
             return desk.warn(Warning::Contradiction(hash, what));
         }
     }
+    let is_back = matches!(
+        happening,
+        Happening::NotFunded { .. } | Happening::Refunded { .. }
+    );
     let refund_fee = match happening {
         Happening::Refunded { fee } => Some(fee),
         _ => None,
@@ -186,6 +205,9 @@ pub(crate) fn step(desk: &mut Desk, hash: PaymentHash, happening: Happening) {
         ..before.clone()
     };
     desk.put_incoming(hash, &after);
+    if let Some(spent) = before.spent.filter(|_| is_back) {
+        desk.unspend(before.federation, before.offer.offer.amount, spent);
+    }
     book(desk, hash, &before, &after, refund_fee);
     tell_payer(desk, &before, &after, preimage);
     resume(desk, hash);

@@ -15,34 +15,34 @@ pub enum OpenError {
          or old are lost with their money. The README of gateway/store says what can be restored"
     )]
     Unusable(String),
-    /// It was opened more often than the database in hand knows.
+    /// More was saved than the database in hand knows.
     #[error(
-        "{witness} counts {counted} starts of this gateway, its database {found}: the database is an older copy. A channel whose state \
+        "{witness} counts {counted} saves of this gateway, its database {found}: the database is an older copy. A channel whose state \
          is old is lost to the peer, so it is not used. Find the newest one. `--accept-old-copy` starts all the same"
     )]
     OldCopy {
         /// The file beside it.
         witness: PathBuf,
-        /// Starts by that file.
+        /// Saves by that file.
         counted: u64,
-        /// Starts by the database.
+        /// Saves by the database.
         found: u64,
     },
     /// There is nothing to compare the database with.
     #[error(
-        "the database knows of {found} starts of this gateway, and {witness} of {counted}: it cannot be told whether this is the newest copy. \
+        "the database knows of {found} saves of this gateway, and {witness} of {counted}: it cannot be told whether this is the newest copy. \
          Move the file along with the database. If you are sure that no newer copy ran anywhere, `--accept-old-copy` starts"
     )]
     NoWitness {
         /// The file beside it.
         witness: PathBuf,
-        /// Starts by that file; 0 if there is none.
+        /// Saves by that file; 0 if there is none.
         counted: u64,
-        /// Starts by the database.
+        /// Saves by the database.
         found: u64,
     },
-    /// The file that counts starts cannot be read or written.
-    #[error("cannot use {witness}: {source}. It counts the starts of the gateway; check its disk and permissions")]
+    /// The file that counts saves cannot be read or written.
+    #[error("cannot use {witness}: {source}. It counts the saves of the gateway; check its disk and permissions")]
     Witness {
         /// The file.
         witness: PathBuf,

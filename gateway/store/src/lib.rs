@@ -5,9 +5,9 @@
 mod error;
 mod keys;
 mod shelf;
-mod term;
 #[cfg(test)]
 mod tests;
+mod witness;
 mod writer;
 
 use std::{path::PathBuf, sync::Arc};
@@ -31,8 +31,8 @@ pub struct Place {
     pub directory: PathBuf,
     /// A database of the gateway's own on a server.
     pub postgres: Option<PostgresUrl>,
-    /// Where the number of starts is kept a second time, outside of the database; the data directory if absent. It tells old copies
-    /// best on another disk.
+    /// Where the number of saves is kept a second time, outside of the database; the data directory if absent. It tells old copies
+    /// best on another disk, which should be as quick: each save waits for it.
     pub witness: Option<PathBuf>,
     /// ⚠ Start on a database that may be an old copy. A channel whose state is old is lost to the peer.
     pub accept_copy: bool,
@@ -68,8 +68,8 @@ impl GatewayStore {
                     Box::new(PostgresStore::open_as(&place.directory, url, PROGRAM).await?)
                 }
             };
-            term::begin(&*store, place).await?;
-            writer::start(store, on_loss)
+            let witness = witness::begin(&*store, place).await?;
+            writer::start(store, witness, on_loss)
         })
     }
 }

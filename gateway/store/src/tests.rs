@@ -12,7 +12,7 @@ use std::{
 use guildmint_core::{ledger::Memory, FederationId};
 use guildmint_store::StoreError;
 
-use super::*;
+use super::{witness::Witness, *};
 
 fn key(name: &str) -> Key {
     Space::Gateway.key(name.as_bytes())
@@ -152,16 +152,65 @@ fn an_old_copy_is_refused_unless_it_is_asked_for() {
 }
 
 #[test]
+fn a_copy_of_the_same_start_is_refused_too_however_little_came_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::in_directory(folder.path());
+    let copy = folder.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    let files = ["gateway.sqlite", "gateway.sqlite-wal"];
+    let store = open(&place).unwrap();
+    store.save(change("a", 1)).unwrap();
+    for file in files {
+        // As of a backup while it runs.
+        fs::copy(folder.path().join(file), copy.join(file)).unwrap();
+    }
+    store.save(change("a", 2)).unwrap();
+    store.close().unwrap();
+    for file in files {
+        fs::copy(copy.join(file), folder.path().join(file)).unwrap();
+    }
+    let refused = open(&place).err().unwrap();
+    assert!(
+        matches!(
+            refused,
+            OpenError::OldCopy {
+                counted: 3,
+                found: 2,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_save_whose_witness_cannot_be_written_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::in_directory(folder.path());
+    let told = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&told);
+    let on_loss: OnLoss = Arc::new(move |_| {
+        counting.fetch_add(1, Ordering::SeqCst);
+    });
+    let store = async_std::task::block_on(SqliteStore::open_as(&place.directory, PROGRAM));
+    let witness = Witness::read_only(folder.path());
+    let store = writer::start(Box::new(store.unwrap()), witness, on_loss).unwrap();
+    assert!(store.save(change("a", 1)).is_err());
+    assert_eq!(told.load(Ordering::SeqCst), 1);
+}
+
+#[test]
 fn a_database_without_its_witness_is_refused_and_a_crash_between_the_two_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let place = Place::in_directory(folder.path());
-    let witness = folder.path().join("gateway.starts");
+    let witness = folder.path().join("gateway.saves");
     for _ in 0..2 {
         open(&place).unwrap().close().unwrap();
     }
     fs::write(&witness, "1\n").unwrap();
     open(&place).unwrap().close().unwrap();
-    assert_eq!(fs::read_to_string(&witness).unwrap(), "3\n");
+    let counted = fs::read_to_string(&witness).unwrap();
+    assert_eq!(counted, "00000000000000000003\n");
     fs::remove_file(&witness).unwrap();
     assert!(matches!(
         open(&place),
@@ -178,7 +227,8 @@ fn a_loss_is_told_once_and_nothing_is_saved_after_it() {
     let on_loss: OnLoss = Arc::new(move |_| {
         counting.fetch_add(1, Ordering::SeqCst);
     });
-    let store = writer::start(Box::new(Failing(Arc::clone(&saves))), on_loss).unwrap();
+    let failing = Box::new(Failing(Arc::clone(&saves)));
+    let store = writer::start(failing, Witness::detached(), on_loss).unwrap();
     for _ in 0..3 {
         let lost = store.save(change("a", 1)).unwrap_err();
         assert!(!lost.to_string().contains("guardian"), "{lost}");

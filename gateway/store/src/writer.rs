@@ -19,7 +19,7 @@ use futures::channel::oneshot;
 use guildmint_core::ledger::{Changes, Key};
 use guildmint_store::{Loaded, Read, Store};
 
-use crate::{OnLoss, OpenError, StoreLost};
+use crate::{witness::Witness, OnLoss, OpenError, StoreLost};
 
 /// Saves that become one, so that one sync serves them all. More of them wait for the next.
 pub const MAX_GROUP: usize = 256;
@@ -144,10 +144,15 @@ impl GatewayStore {
     }
 }
 
-pub(crate) fn start(store: Box<dyn Store>, on_loss: OnLoss) -> Result<GatewayStore, OpenError> {
+pub(crate) fn start(
+    store: Box<dyn Store>,
+    witness: Witness,
+    on_loss: OnLoss,
+) -> Result<GatewayStore, OpenError> {
     let (requests, waiting) = sync_channel(MAX_WAITING);
     let thread = Writer {
         store,
+        witness,
         waiting,
         next: None,
         lost: None,
@@ -162,6 +167,7 @@ pub(crate) fn start(store: Box<dyn Store>, on_loss: OnLoss) -> Result<GatewaySto
 
 struct Writer {
     store: Box<dyn Store>,
+    witness: Witness,
     waiting: Receiver<Request>,
     /// Taken off the queue while a group was gathered.
     next: Option<Request>,
@@ -224,8 +230,10 @@ impl Writer {
             }
         }
         let saved = self.still_there().and_then(|()| {
+            group.extend([self.witness.next()]);
             let saved = async_std::task::block_on(self.store.save(group));
-            saved.map_err(|error| StoreLost::from(&error))
+            saved.map_err(|error| StoreLost::from(&error))?;
+            self.witness.saved()
         });
         if let (Err(lost), None) = (&saved, &self.lost) {
             tracing::error!(%lost, "the gateway's database is lost");

@@ -1,6 +1,6 @@
 //! The gateway is found as long as it serves, and not for longer.
 
-use guildmint_gateway::{Command, Settings};
+use guildmint_gateway::{federation::News, Command, Event, Settings};
 
 use crate::world::{settings, World};
 
@@ -50,6 +50,25 @@ fn new_fees_are_announced_at_once_and_a_federation_that_is_left_is_told_nothing(
     world.mine(144);
     world.settle();
     assert_eq!(world.federations[0].announcements().len(), 2);
+}
+
+#[test]
+fn what_it_says_next_holds_no_shorter_whatever_was_heard_last_of_the_height() {
+    let mut world = World::new(1);
+    world.serve(0, announced());
+    world.settle();
+    let mut late = world.federations[0].state();
+    late.height -= 10;
+    let federation = world.federations[0].id();
+    let news = News::State(late);
+    world.feed(Event::Federation { federation, news });
+    let mut dearer = announced();
+    dearer.send_fees.parts_per_million = 20_000;
+    world.serve(0, dearer);
+    world.settle();
+    let told = world.federations[0].announcements();
+    let until = told.iter().map(|signed| signed.announcement.valid_until);
+    assert_eq!(until.collect::<Vec<_>>(), [344, 344]);
 }
 
 #[test]

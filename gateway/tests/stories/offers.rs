@@ -62,7 +62,7 @@ fn an_offer_is_paid_by_a_contract_on_the_hash_of_its_invoice() {
 }
 
 #[test]
-fn what_is_not_funded_in_time_is_forgotten_and_its_contract_given_up() {
+fn what_is_not_funded_in_time_is_forgotten_and_its_name_stands_for_nothing() {
     let mut world = World::new(1);
     let ticket = fetch(&mut world, AMOUNT);
     world.settle();
@@ -72,9 +72,26 @@ fn what_is_not_funded_in_time_is_forgotten_and_its_contract_given_up() {
     world.settle();
     let ticket = world.pay(&purchase);
     world.settle();
-    // ⚠ Nothing is known any more by which this could be told from a stranger's wish, so it waits for its time limit.
+    // ⚠ Nothing is known any more by which this could be told from a stranger's wish.
     let error = Err(GatewayError::OtherInvoice(purchase.contract));
     assert_eq!(world.replies[&ticket], error);
+    assert_eq!(world.dispatched(1), 0);
+}
+
+#[test]
+fn who_names_a_forgotten_invoice_by_its_text_has_the_contract_given_up() {
+    let mut world = World::new(1);
+    let ticket = fetch(&mut world, AMOUNT);
+    world.settle();
+    let fetched = fetched(&world, ticket);
+    let mut purchase = buy(&world, &fetched, CONTRACT);
+    world.pass_s(10 * 60);
+    world.settle();
+    // Its hash is the contract's, which no stranger's is.
+    purchase.invoice = hex::encode(&fetched.invoice);
+    let ticket = world.pay(&purchase);
+    world.settle();
+    assert_eq!(world.react(&purchase, ticket), Some(false));
     assert_eq!(world.dispatched(1), 0);
 }
 

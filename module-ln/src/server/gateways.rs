@@ -35,6 +35,14 @@ pub(super) fn list(
             );
             return Err(Reject::permanent("announcement_old", message));
         }
+        // ⚠ Nor could it be told from new once the newer one is forgotten.
+        Some(known) if known.announcement.valid_until > announcement.valid_until => {
+            let message = format!(
+                "what it said before holds until height {}, and this must hold as long",
+                known.announcement.valid_until
+            );
+            return Err(Reject::permanent("announcement_shorter", message));
+        }
         Some(_) => {}
         None => has_place(view, announcement.key)?,
     }

@@ -46,7 +46,7 @@ fn not_expired(offer: &Offer, height: u32) -> Result<(), Reject> {
 fn use_ciphertext(view: &mut View<'_, '_>, offer: &Offer) -> Result<(), Reject> {
     view.insert(&Used(offer.preimage.fingerprint()), &())
         .map_err(|_| {
-            let message = "this encrypted preimage has been used; make a new offer";
+            let message = "the secret of this encrypted preimage has been used; make a new offer";
             Reject::permanent("ciphertext_used", message)
         })
 }

@@ -50,6 +50,24 @@ fn a_gateway_is_listed_for_its_time_and_no_longer() {
     assert_eq!(code(stranger), "bad_announcement");
 }
 
+/// SPEC LN-6.
+#[test]
+fn what_a_gateway_said_before_does_not_outlast_what_it_says_now() {
+    let mut world = World::new();
+    let announce = |number, until| {
+        let signed = announcement(&gateway(), number, until).sign(FEDERATION, &gateway());
+        LnOutput::Announcement(signed)
+    };
+    let before = announce(1, 130);
+    world.accept(&before).unwrap();
+    let shorter = world.accept(&announce(2, 129));
+    assert_eq!(code(shorter), "announcement_shorter");
+    world.accept(&announce(3, 130)).unwrap();
+    world.advance(131);
+    // Forgotten, and with it the number that the old one would be compared with.
+    assert_eq!(code(world.accept(&before)), "announcement_expired");
+}
+
 #[test]
 fn gateways_that_are_vouched_for_always_have_a_place() {
     let mut world = World::new();

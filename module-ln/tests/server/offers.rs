@@ -43,6 +43,21 @@ fn a_ciphertext_is_used_once_ever() {
     assert_eq!(code(world.fund(late)), "ciphertext_used");
 }
 
+/// SPEC LN-2: a wallet that takes an index twice is told, and nobody takes its payment with a preimage that is public.
+#[test]
+fn an_encryptions_secret_is_used_once_ever_whatever_was_encrypted() {
+    let mut world = World::new();
+    world.fund(World::incoming(world.offer(0))).unwrap();
+    for (amount, expires_at) in [(sat(999), 150), (sat(1_000), 149)] {
+        let again = world.user.offer(0, amount, expires_at).unwrap();
+        assert_eq!(code(world.fund(World::incoming(again))), "ciphertext_used");
+        assert_eq!(
+            code(world.accept(&LnOutput::Offer(again))),
+            "ciphertext_used"
+        );
+    }
+}
+
 /// SPEC LN-2: the ciphertext of an offer under another's key, hash, sum or time does not hold, though its thief signs it.
 #[test]
 fn a_copied_ciphertext_is_refused() {
@@ -186,8 +201,8 @@ fn a_flood_of_offers_keeps_nobody_from_being_paid() {
     for number in 0..limits::MAX_OFFERS {
         let mut flood = sample;
         flood.offer.hash = [(number % 251) as u8; 32].into();
-        flood.offer.preimage.v = Bytes([0; 32]);
-        flood.offer.preimage.v.0[..8].copy_from_slice(&number.to_le_bytes());
+        flood.offer.preimage.u = Bytes([0; 96]);
+        flood.offer.preimage.u.0[..8].copy_from_slice(&number.to_le_bytes());
         let bytes = number.to_le_bytes();
         let mut hash = [0; 32];
         hash[..8].copy_from_slice(&bytes);

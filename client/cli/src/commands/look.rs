@@ -1,6 +1,7 @@
 //! Looking at the wallet and the federation.
 
 use guildmint_client::{Client, Command, Reply};
+use guildmint_core::Amount;
 use serde_json::{json, Value as Json};
 use structopt::{clap::Shell, StructOpt};
 
@@ -61,6 +62,9 @@ pub async fn info(arguments: &Arguments, signals: &Signals) -> Result<Json, Fail
     let balance = wallet.client().balance();
     document["balance_msat"] = json!(balance.spendable);
     document["pending_msat"] = json!(balance.pending);
+    if balance.locked > Amount::ZERO {
+        document["locked_msat"] = json!(balance.locked);
+    }
     wallet.close().await?;
     Ok(document)
 }

@@ -344,3 +344,26 @@ fn ctrl_c_ends_with_a_document_too() {
     let list = run(wallet.path(), &["operations", "list"]).good();
     assert_eq!(list["operations"][0]["state"], "waiting");
 }
+
+#[test]
+fn what_cannot_be_paid_over_lightning_is_told_before_anybody_is_asked() {
+    let wallet = joined(&nobody());
+    let path = wallet.path();
+    for invoice in ["lnbc1", "guildnote1", "lightning:", federation::ADDRESS] {
+        run(path, &["ln", "pay", invoice]).bad(2, "invalid_invoice");
+    }
+    run(path, &["ln", "pay"]).bad(2, "usage");
+    run(path, &["ln", "pay", "lnbc1", "--max-fee", "5"]).bad(2, "usage");
+    run(path, &["ln", "pay", "lnbc1", "--gateway", "00"]).bad(2, "usage");
+    run(path, &["ln", "invoice", "25"]).bad(2, "usage");
+    run(path, &["ln", "invoice", "25sat", "--expiry", "2d"]).bad(1, "no_lightning");
+    run(path, &["ln", "gateways"]).bad(1, "no_lightning");
+    run(path, &["ln", "status", "op-1"]).bad(4, "operation_not_found");
+    run(path, &["ln", "refund", "op-1"]).bad(4, "operation_not_found");
+    let deposit = run(path, &["deposit", "address"]).good();
+    let operation = deposit["operation"].as_str().unwrap();
+    run(path, &["ln", "status", operation]).bad(2, "wrong_operation");
+    run(path, &["ln", "refund", operation]).bad(2, "wrong_operation");
+    let refunds = run(path, &["ln", "refund"]).good();
+    assert_eq!(refunds["operations"], Json::Array(vec![]));
+}

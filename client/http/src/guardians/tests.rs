@@ -3,6 +3,7 @@ use async_std::{
     net::{TcpListener, TcpStream},
     task::{block_on, spawn},
 };
+use guildmint_core::api::Problem;
 use serde_json::json;
 
 use super::*;
@@ -36,7 +37,7 @@ async fn guardian(
 }
 
 /// One whole request: head and body may come in pieces.
-async fn read_request(socket: &mut TcpStream) -> Option<Vec<u8>> {
+pub(crate) async fn read_request(socket: &mut TcpStream) -> Option<Vec<u8>> {
     let mut request = Vec::new();
     let mut piece = vec![0; 4096];
     loop {

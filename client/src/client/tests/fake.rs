@@ -15,20 +15,19 @@ use guildmint_core::{
     SignedRevision, Transaction, Wire,
 };
 use guildmint_core::{GenesisConfig, ModuleId};
+use guildmint_ln::{Ln, LnFees, LnInput, LnOutput, LnTerms};
 use guildmint_mint::{dealer::deal, Denomination, Mint, MintInput, MintOutput};
 use guildmint_wallet::{Block, PegInProof, PegOut, PegOutState, PegOutStatus};
 use serde_json::json;
 
-use super::*;
+use super::{gateway::FakeGateway, *};
 use crate::{federation::Membership, ApiRequest};
 
 pub const MINT: ModuleId = ModuleId(1);
 pub const WALLET: ModuleId = ModuleId(2);
-const AT: At = At {
-    epoch: Epoch(1),
-    height: 100,
-    version: 1,
-};
+pub const LN: ModuleId = ModuleId(3);
+pub const MINT_ROWS: Scope = Scope::module(Space::Agreed, MINT);
+pub const LN_ROWS: Scope = Scope::module(Space::Agreed, LN);
 /// What a peg-out costs.
 pub const FEE_SAT: u64 = 321;
 
@@ -54,8 +53,10 @@ pub enum Mood {
     Greedy,
     /// Names no price at all.
     Cheap,
-    /// Leaves out and makes up what is in lists.
+    /// Leaves out and makes up what is in lists, and how contracts ended.
     Invents,
+    /// Answers at once what it should hold.
+    Hasty,
 }
 
 pub struct Fake {
@@ -78,8 +79,17 @@ pub struct Fake {
     /// What the federation takes for a peg-out.
     pub peg_out_fee: Amount,
     mints: Arc<Vec<Mint>>,
+    pub(super) lns: Arc<Vec<Ln>>,
+    /// The agreed clock.
+    pub height: u32,
+    pub gateways: Vec<FakeGateway>,
+    /// Guardians that are behind, and what they know of Lightning.
+    pub behind: BTreeMap<PeerId, Memory>,
+    /// What was deposited, and what the federation has taken for its services.
+    pub deposited_msat: u64,
+    pub fees_msat: u64,
     pub rows: Memory,
-    accepted: BTreeMap<TxId, Transaction>,
+    pub(super) accepted: BTreeMap<TxId, Transaction>,
     /// Who has heard of which transaction: the first answer is always that it waits for an epoch.
     heard: BTreeSet<(PeerId, TxId)>,
     claimed: BTreeSet<bitcoin::OutPoint>,
@@ -91,7 +101,7 @@ fn permanent(code: &str) -> Reject {
     Reject::permanent(code, code)
 }
 
-type Dealt = (GenesisConfig, Arc<Vec<Mint>>);
+type Dealt = (GenesisConfig, Arc<Vec<Mint>>, Arc<Vec<Ln>>);
 
 /// Keys take a second to deal, and are the same for every story.
 fn dealt(fee_msat: u64) -> Dealt {
@@ -124,6 +134,14 @@ fn deal_all(fee_msat: u64) -> Dealt {
         hash: BlockHash::all_zeros(),
     };
     let (wallet, _) = guildmint_wallet::dealer::deal(Network::Regtest, start, quorum, &mut rng);
+    let fee = mint.input_fee;
+    let fees = LnFees {
+        offer: fee,
+        contract: fee,
+        spend: fee,
+        announcement: fee,
+    };
+    let (ln, ln_secrets) = guildmint_ln::dealer::deal(quorum, LnTerms { fees }, &mut rng).unwrap();
     let module = |kind: &str, config| ModuleConfig {
         kind: kind.to_owned(),
         config,
@@ -142,30 +160,39 @@ fn deal_all(fee_msat: u64) -> Dealt {
         modules: [
             (MINT, module("mint", mint.encode())),
             (WALLET, module("wallet", wallet.encode())),
+            (LN, module("ln", ln.encode())),
         ]
         .into(),
     };
-    let mints = quorum.peers().zip(secrets).map(|(me, secret)| {
-        let told = Told {
-            id: genesis.id(),
-            quorum,
-            network: Network::Regtest,
-            me,
-        };
-        Mint::new(told, mint.clone(), secret).unwrap()
-    });
-    let mints = Arc::new(mints.collect());
-    (genesis, mints)
+    let id = genesis.id();
+    let told = |me| Told {
+        id,
+        quorum,
+        network: Network::Regtest,
+        me,
+    };
+    let mints = quorum.peers().zip(secrets);
+    let mints = mints.map(|(me, secret)| Mint::new(told(me), mint.clone(), secret).unwrap());
+    let lns = quorum.peers().zip(ln_secrets);
+    let lns = lns.map(|(me, secret)| Ln::new(told(me), ln.clone(), secret).unwrap());
+    let (mints, lns) = (Arc::new(mints.collect()), Arc::new(lns.collect()));
+    (genesis, mints, lns)
 }
 
 impl Fake {
     /// Four guardians, and what the mint takes for each note.
     pub fn new(fee_msat: u64) -> Self {
-        let (genesis, mints) = dealt(fee_msat);
-        Self {
+        let (genesis, mints, lns) = dealt(fee_msat);
+        let mut fake = Self {
             moods: vec![Mood::Honest; mints.len()],
             genesis,
             mints,
+            lns,
+            height: 100,
+            gateways: Vec::new(),
+            behind: BTreeMap::new(),
+            deposited_msat: 0,
+            fees_msat: 0,
             unknown_blocks: BTreeSet::new(),
             buried: true,
             signs: true,
@@ -180,7 +207,9 @@ impl Fake {
             claimed: BTreeSet::new(),
             paid_out: Vec::new(),
             refusals: Vec::new(),
-        }
+        };
+        fake.advance(fake.height);
+        fake
     }
 
     pub fn membership(&self) -> Membership {
@@ -194,8 +223,16 @@ impl Fake {
     /// What the federation owes to holders of notes, in millisatoshi.
     pub fn owed_msat(&self) -> u64 {
         let mut ledger = Ledger::new(&self.rows);
-        let view = ledger.view(Scope::module(Space::Agreed, MINT));
+        let view = ledger.view(MINT_ROWS);
         self.mints[0].audit(&view).liabilities_msat
+    }
+
+    pub(super) fn at(&self) -> At {
+        At {
+            epoch: Epoch(1),
+            height: self.height,
+            version: 1,
+        }
     }
 
     /// The answer of one guardian.
@@ -221,7 +258,7 @@ impl Fake {
                 Ok(self.colour(mood, *txid, status))
             }
             ApiRequest::Module {
-                kind: "mint",
+                kind: kind @ ("mint" | "ln"),
                 path,
                 parameters,
             } => {
@@ -229,7 +266,10 @@ impl Fake {
                     path: path.clone(),
                     parameters: parameters.clone(),
                 };
-                self.query(peer, &query, mood)
+                match *kind {
+                    "mint" => self.query(peer, &query, mood),
+                    _ => self.ln_query(peer, &query, mood),
+                }
             }
             ApiRequest::Module { path, .. } if path == "claimed-prefixes" => {
                 Ok(lie(self.claimed_prefixes(), mood))
@@ -275,10 +315,9 @@ impl Fake {
     fn query(&self, peer: PeerId, query: &Query, mood: Mood) -> Result<Json, RequestError> {
         let (nothing, mut ledger) = (Memory::default(), Ledger::new(&self.rows));
         let mut local = Ledger::new(&nothing);
-        let scope = Scope::module(Space::Agreed, MINT);
         let mint = &self.mints[usize::from(peer.0)];
-        let agreed = ledger.view(scope);
-        let answer = mint.query(&agreed, &local.view(scope), query);
+        let agreed = ledger.view(MINT_ROWS);
+        let answer = mint.query(&agreed, &local.view(MINT_ROWS), query);
         let answer = answer.or_else(|| Some(mint.slow_query(&agreed, query)?.map(Later::get)));
         let reject = |reject: Reject| {
             let problem = Problem::new(422, &reject.code, &reject.message, reject.retryable);
@@ -340,7 +379,7 @@ impl Fake {
             return TransactionStatus::Unknown;
         };
         let mut ledger = Ledger::new(&self.rows);
-        let view = ledger.view(Scope::module(Space::Agreed, MINT));
+        let view = ledger.view(MINT_ROWS);
         let outcome = |(index, item): (usize, &Item)| {
             if item.module == WALLET {
                 let (payer, confirmed) = self.payer;
@@ -352,6 +391,9 @@ impl Fake {
                     },
                     txid: self.signs.then_some(payer),
                 });
+            }
+            if item.module == LN {
+                return json!({});
             }
             let output = MintOutput::decode(&item.bytes).unwrap();
             let index = index as u16;
@@ -388,10 +430,10 @@ impl Fake {
         transaction
             .check_structure()
             .map_err(|_| permanent("structure"))?;
-        let mint = &self.mints[0];
+        let (mint, ln, at) = (&self.mints[0], &self.lns[0], self.at());
         let mut ledger = Ledger::new(&self.rows);
-        let mut view = ledger.view(Scope::module(Space::Agreed, MINT));
         let (mut in_msat, mut out_msat) = (0, 0);
+        let (mut deposited, mut fees) = (0, 0);
         let (mut keys, mut notes) = (Vec::new(), Vec::new());
         let (mut claimed, mut paid) = (Vec::new(), Vec::new());
         for input in &transaction.inputs {
@@ -405,15 +447,27 @@ impl Fake {
                     return Err(permanent("deposit_claimed"));
                 }
                 in_msat += deposit.amount_sat * 1000;
+                deposited += deposit.amount_sat * 1000;
                 keys.push(Some(proof.tweak_key));
                 claimed.push(deposit.outpoint);
                 continue;
             }
+            if input.module == LN {
+                let input = LnInput::decode(&input.bytes).map_err(|_| permanent("contract"))?;
+                ln.check_input(&input)?;
+                let spent = ln.spend(&mut ledger.view(LN_ROWS), &input, at)?;
+                in_msat += spent.amount.msat();
+                out_msat += spent.fee.msat();
+                fees += spent.fee.msat();
+                keys.push(spent.key);
+                continue;
+            }
             let note = MintInput::decode(&input.bytes).map_err(|_| permanent("note"))?;
             mint.check_input(&note)?;
-            let spent = mint.spend(&mut view, &note, AT)?;
+            let spent = mint.spend(&mut ledger.view(MINT_ROWS), &note, at)?;
             in_msat += spent.amount.msat();
             out_msat += spent.fee.msat();
+            fees += spent.fee.msat();
             keys.push(spent.key);
             notes.push(note);
         }
@@ -430,11 +484,23 @@ impl Fake {
                 paid.push(peg_out);
                 continue;
             }
+            let out_point = OutPoint {
+                txid,
+                index: index as u16,
+            };
+            if output.module == LN {
+                let output = LnOutput::decode(&output.bytes).map_err(|_| permanent("output"))?;
+                ln.check_output(&output)?;
+                let charge = ln.accept(&mut ledger.view(LN_ROWS), &output, out_point, at)?;
+                out_msat += charge.amount.msat() + charge.fee.msat();
+                fees += charge.fee.msat();
+                continue;
+            }
             let note = MintOutput::decode(&output.bytes).map_err(|_| permanent("output"))?;
             mint.check_output(&note)?;
-            let index = index as u16;
-            let charge = mint.accept(&mut view, &note, OutPoint { txid, index }, AT)?;
+            let charge = mint.accept(&mut ledger.view(MINT_ROWS), &note, out_point, at)?;
             out_msat += charge.amount.msat() + charge.fee.msat();
+            fees += charge.fee.msat();
         }
         let signed = transaction.check_signatures(txid, &keys).is_ok();
         if !signed || !mint.proofs_hold(&notes) {
@@ -448,6 +514,8 @@ impl Fake {
         }
         let changes = ledger.finish().map_err(|_| permanent("ledger"))?;
         self.rows.apply(changes);
+        self.deposited_msat += deposited;
+        self.fees_msat += fees;
         self.claimed.extend(claimed);
         self.paid_out.extend(paid);
         Ok(())

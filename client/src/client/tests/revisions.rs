@@ -1,18 +1,16 @@
 //! Fees that guardians have agreed to change, and guardians that lie about it.
 
 use guildmint_core::{
-    api::RevisionsAnswer,
-    ledger::{Row, Scope, Space},
-    limits::MAX_REVISIONS_IN_ANSWER,
-    module::Revised,
-    Amount, Conditions, Latest, PeerId, Revision, SignedRevision, Transaction, Values, Wire,
+    api::RevisionsAnswer, ledger::Row, limits::MAX_REVISIONS_IN_ANSWER, module::Revised, Amount,
+    Conditions, Latest, PeerId, Revision, SignedRevision, Transaction, Values, Wire,
 };
+use guildmint_ln::{LnFees, LnTerms};
 use guildmint_mint::MintConditions;
 use guildmint_wallet::{WalletConditions, WalletConfig};
 use serde_json::json;
 
 use super::{
-    fake::{identity, Fake, Mood, MINT, WALLET},
+    fake::{identity, Fake, Mood, LN, LN_ROWS, MINT, MINT_ROWS, WALLET},
     *,
 };
 use crate::{
@@ -54,6 +52,15 @@ fn msat(msat: u64) -> Amount {
 
 /// Guardians agree to take so much for each note, and for a peg-out.
 fn revise(fake: &mut Fake, name: &str, note_msat: u64, peg_out_msat: u64) {
+    revise_all(fake, name, (note_msat, peg_out_msat, 0));
+}
+
+/// And for each contract of Lightning.
+pub fn revise_all(
+    fake: &mut Fake,
+    name: &str,
+    (note_msat, peg_out_msat, ln_msat): (u64, u64, u64),
+) {
     let genesis = &fake.genesis;
     let wallet = WalletConfig::decode(&genesis.modules[&WALLET].config).unwrap();
     let mint = MintConditions {
@@ -67,13 +74,27 @@ fn revise(fake: &mut Fake, name: &str, note_msat: u64, peg_out_msat: u64) {
     let last = fake.revisions.last();
     let latest = last.map_or(Latest::founding(genesis), |last| Latest::of(&last.revision));
     let mint = Conditions(mint.encode());
+    let ln = LnTerms {
+        fees: LnFees {
+            offer: msat(ln_msat),
+            contract: msat(ln_msat),
+            spend: msat(ln_msat),
+            announcement: msat(ln_msat),
+        },
+    };
+    let ln = Conditions(ln.encode());
     let revision = Revision {
         number: latest.number + 1,
         previous: latest.hash,
         values: Values {
             name: name.into(),
             guardians: (0..4).map(|n| format!("{name} {n}")).collect(),
-            conditions: [(MINT, mint.clone()), (WALLET, Conditions(wallet.encode()))].into(),
+            conditions: [
+                (MINT, mint.clone()),
+                (WALLET, Conditions(wallet.encode())),
+                (LN, ln.clone()),
+            ]
+            .into(),
         },
     };
     let sign = |peer| {
@@ -88,10 +109,11 @@ fn revise(fake: &mut Fake, name: &str, note_msat: u64, peg_out_msat: u64) {
         signatures,
     });
     fake.peg_out_fee = msat(peg_out_msat);
-    let mut row = Vec::new();
-    guildmint_core::encoding::write(&mut row, &mint);
-    let key = Revised.key(Scope::module(Space::Agreed, MINT));
-    fake.rows.0.insert(key, row);
+    for (scope, conditions) in [(MINT_ROWS, mint), (LN_ROWS, ln)] {
+        let mut row = Vec::new();
+        guildmint_core::encoding::write(&mut row, &conditions);
+        fake.rows.0.insert(Revised.key(scope), row);
+    }
 }
 
 /// Two wallets; the first has money, and knows of no revision.

@@ -4,15 +4,19 @@ use bitcoin::{
     absolute::LockTime, block::Header, hashes::Hash, transaction::Version, Block, BlockHash,
     CompactTarget, OutPoint, ScriptBuf, Sequence, TxIn, TxMerkleNode, TxOut, Witness,
 };
-use guildmint_core::{Amount, PeerId};
+use guildmint_core::{api::mark, Amount, PeerId};
 use guildmint_wallet::MerkleBranch;
 use rand_chacha::rand_core::RngCore;
+use serde_json::json;
 
 use super::{
     fake::{Fake, Mood},
     *,
 };
-use crate::{ApiRequest, Burial, ChainNews, Command, Sighting, Ticket, View};
+use crate::{ApiRequest, Burial, ChainNews, Command, GatewayCall, Sighting, Ticket, View};
+
+/// How often somebody who holds a request looks whether it can be answered.
+const HELD_MS: u64 = 200;
 
 /// When a wallet's process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +34,10 @@ enum Delivery {
     Event(Event),
     /// A request arrives at a guardian.
     Request(RequestId, PeerId, ApiRequest),
+    /// A guardian holds it until then.
+    Held(RequestId, PeerId, ApiRequest, Millis),
+    /// A request arrives at a gateway, which may hold it until then.
+    Call(RequestId, String, GatewayCall, Millis),
 }
 
 pub struct User {
@@ -44,6 +52,7 @@ pub struct User {
     last_ticket: u64,
     pub replies: BTreeMap<Ticket, Result<Reply, ClientError>>,
     pub asked: Vec<(PeerId, ApiRequest)>,
+    pub calls: Vec<(String, GatewayCall)>,
     /// Where it was last told that guardians are.
     pub apis: BTreeMap<PeerId, String>,
     queue: BTreeMap<(Millis, u64), Delivery>,
@@ -164,13 +173,59 @@ impl World {
         match self.users[user].queue.pop_first() {
             Some((_, Delivery::Event(event))) => self.deliver(user, event),
             Some((_, Delivery::Request(request, peer, body))) => {
-                let result = self.fake.answer(peer, &body);
-                let event = Event::Answer { request, result };
-                self.later(user, 1, Delivery::Event(event));
+                let until = self.now.after_ms(wait_ms(&body));
+                self.ask_guardian(user, (request, peer, body), until);
+            }
+            Some((_, Delivery::Held(request, peer, body, until))) => {
+                self.ask_guardian(user, (request, peer, body), until);
+            }
+            Some((_, Delivery::Call(request, url, call, until))) => {
+                self.ask_gateway(user, (request, url, call), until);
             }
             None => {}
         }
         true
+    }
+
+    /// A guardian's answer: at once, or when it is another than the one that is known.
+    fn ask_guardian(
+        &mut self,
+        user: usize,
+        (request, peer, body): (RequestId, PeerId, ApiRequest),
+        until: Millis,
+    ) {
+        let (plain, known) = plain(&body);
+        let result = self.fake.answer(peer, &plain);
+        let same = |answer: &Json| known.as_ref() == Some(&mark(answer));
+        let holds = self.fake.moods[usize::from(peer.0)] != Mood::Hasty;
+        if self.now < until && holds && result.as_ref().is_ok_and(same) {
+            let held = Delivery::Held(request, peer, body, until);
+            return self.later(user, HELD_MS, held);
+        }
+        let event = Event::Answer { request, result };
+        self.later(user, 1, Delivery::Event(event));
+    }
+
+    fn ask_gateway(
+        &mut self,
+        user: usize,
+        (request, url, call): (RequestId, String, GatewayCall),
+        until: Millis,
+    ) {
+        match self.fake.gateway(&url, &call) {
+            Some(result) => {
+                let event = Event::Gateway { request, result };
+                self.later(user, 1, Delivery::Event(event));
+            }
+            None if self.now < until => {
+                self.later(user, HELD_MS, Delivery::Call(request, url, call, until));
+            }
+            None => {
+                let result = Ok(json!({}));
+                let event = Event::Gateway { request, result };
+                self.later(user, 1, Delivery::Event(event));
+            }
+        }
     }
 
     fn later(&mut self, user: usize, ms: u64, delivery: Delivery) {
@@ -222,6 +277,12 @@ impl World {
                 let slow = self.fake.moods[usize::from(peer.0)] == Mood::Slow;
                 let delay = 1 + self.rng.next_u64() % 40 + if slow { 5_000 } else { 0 };
                 self.later(user, delay, Delivery::Request(request, peer, body));
+            }
+            Action::AskGateway { request, url, call } => {
+                one.calls.push((url.clone(), call.clone()));
+                let until = self.now.after_ms(60_000);
+                let delay = 1 + self.rng.next_u64() % 40;
+                self.later(user, delay, Delivery::Call(request, url, call, until));
             }
             Action::FindDeposits { operation, script } => {
                 let news = ChainNews {
@@ -299,6 +360,7 @@ impl User {
             last_ticket: 0,
             replies: BTreeMap::new(),
             asked: Vec::new(),
+            calls: Vec::new(),
             apis: BTreeMap::new(),
             queue: BTreeMap::new(),
             wake: None,
@@ -315,6 +377,30 @@ impl User {
             Crash::AfterRequest(number) => Crash::AfterRequest(self.requests + number),
         };
     }
+}
+
+/// For how long a guardian may hold a request.
+fn wait_ms(body: &ApiRequest) -> u64 {
+    match body {
+        ApiRequest::Module { parameters, .. } => {
+            let seconds = parameters.get("wait").map(|wait| wait.parse::<u64>());
+            seconds.map_or(0, |seconds| seconds.unwrap() * 1_000)
+        }
+        _ => 0,
+    }
+}
+
+/// A request without the wish to wait, and the answer that is known.
+fn plain(body: &ApiRequest) -> (ApiRequest, Option<String>) {
+    let mut body = body.clone();
+    let known = match &mut body {
+        ApiRequest::Module { parameters, .. } => {
+            parameters.remove("wait");
+            parameters.remove("known")
+        }
+        _ => None,
+    };
+    (body, known)
 }
 
 pub fn sat(sat: u64) -> Amount {

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     future::{poll_fn, Future},
     io,
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _},
+    net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _},
     sync::{Arc, Mutex, PoisonError},
     task::Poll,
     time::Duration,
@@ -29,7 +29,7 @@ const READ_BYTES: usize = 4096;
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Connections that others made. More are closed at once.
 const MAX_INBOUND: usize = 256;
-/// Of these, from one address.
+/// Of these, from one address; for IPv6, from one network of 64 bits, since who has one address there has all of its.
 const MAX_INBOUND_PER_ADDRESS: usize = 16;
 /// How long nothing is taken after the system refused a connection: out of file descriptors, most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
@@ -158,15 +158,27 @@ struct Inbound {
 impl Inbound {
     /// Counts it, unless there are too many.
     fn count(counts: &Arc<Mutex<BTreeMap<IpAddr, usize>>>, address: IpAddr) -> Option<Self> {
+        let address = network(address);
         let mut map = counts.lock().unwrap_or_else(PoisonError::into_inner);
         let total: usize = map.values().sum();
-        let count = map.entry(address).or_default();
-        if total >= MAX_INBOUND || *count >= MAX_INBOUND_PER_ADDRESS {
+        let count = map.get(&address).copied().unwrap_or(0);
+        if total >= MAX_INBOUND || count >= MAX_INBOUND_PER_ADDRESS {
             return None;
         }
-        *count += 1;
+        map.insert(address, count + 1);
         let counts = Arc::clone(counts);
         Some(Self { address, counts })
+    }
+}
+
+/// What counts as one address.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let prefix = address.to_bits() & (u128::MAX << 64);
+            IpAddr::V6(Ipv6Addr::from_bits(prefix))
+        }
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -250,12 +262,13 @@ fn give_way() -> impl Future<Output = ()> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn inbound_connections_are_counted_and_limited() {
-        let counts = Arc::default();
+        let counts = Arc::<Mutex<BTreeMap<_, _>>>::default();
         let address = |last: u8| IpAddr::from([10, 0, 0, last]);
         let mut taken: Vec<Inbound> = Vec::new();
         for _ in 0..MAX_INBOUND_PER_ADDRESS {
@@ -266,7 +279,25 @@ mod tests {
             taken.extend((0..2).filter_map(|_| Inbound::count(&counts, address(last))));
         }
         assert_eq!(taken.len(), MAX_INBOUND);
+        // Who is refused leaves nothing behind.
+        let addresses = counts.lock().unwrap().len();
+        assert!(Inbound::count(&counts, IpAddr::from([10, 9, 9, 9])).is_none());
+        assert_eq!(counts.lock().unwrap().len(), addresses);
         taken.clear();
         assert!(Inbound::count(&counts, address(1)).is_some());
+    }
+
+    #[test]
+    fn all_addresses_of_one_host_count_as_one() {
+        let address = |text: &str| network(text.parse().unwrap());
+        assert_eq!(address("2001:db8:1:2::1"), address("2001:db8:1:2:9:9:9:9"));
+        assert_ne!(address("2001:db8:1:2::1"), address("2001:db8:1:3::1"));
+        assert_eq!(address("::ffff:10.0.0.1"), address("10.0.0.1"));
+        assert_ne!(address("10.0.0.1"), address("10.0.0.2"));
+        let counts = Arc::default();
+        let of_one =
+            |last: u16| Inbound::count(&counts, format!("2001:db8::{last:x}").parse().unwrap());
+        let taken: Vec<Inbound> = (0..100).filter_map(of_one).collect();
+        assert_eq!(taken.len(), MAX_INBOUND_PER_ADDRESS);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! An event whose rows could not be written is told again.
 
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
 
 use bitcoin::{secp256k1::PublicKey, ScriptBuf};
 use guildmint_gateway::node::MAX_FETCHED_INVOICE_BYTES;
@@ -28,6 +28,8 @@ use crate::{
 
 /// Jobs that wait. One that does not fit is dropped: channels that want to be opened fail, and what closes them is asked for again by LDK.
 const MAX_JOBS: usize = 256;
+/// Nodes that wait to be reached. One that does not fit is not: a message to it is lost, and the offer's invoice does not come.
+const MAX_DIALS: usize = 16;
 
 /// Work that LDK asks for and that takes longer than its handler may.
 pub(super) enum Job {
@@ -47,29 +49,51 @@ pub(super) enum Job {
     },
     /// Pay for a transaction of a closed channel.
     Bump(Box<BumpTransactionEvent>),
-    /// Reach a node for an onion message.
-    Connect {
-        node: PublicKey,
-        addresses: Vec<SocketAddress>,
-    },
     /// Give a payment back.
     FailBack(PaymentHash),
     /// Take what was paid on an offer of the operator's own.
     TakeOwn(PaymentPreimage),
 }
 
-/// Where jobs are thrown.
-pub(crate) struct Jobs(SyncSender<Job>);
+/// A node to reach for an onion message.
+pub(super) struct Dial {
+    pub(super) node: PublicKey,
+    pub(super) addresses: Vec<SocketAddress>,
+}
+
+/// Where jobs are thrown. ⚠ Nodes are reached apart from them: whom to reach, and how long it takes in vain, strangers decide by the offers that
+/// they want to be paid, and the fees of a channel that closes must not wait for that.
+pub(crate) struct Jobs {
+    jobs: SyncSender<Job>,
+    dials: SyncSender<Dial>,
+}
+
+/// What was thrown there.
+pub(super) struct Waiting {
+    pub(super) jobs: Receiver<Job>,
+    pub(super) dials: Receiver<Dial>,
+}
 
 impl Jobs {
-    pub(super) fn new() -> (Self, Receiver<Job>) {
-        let (jobs, waiting) = std::sync::mpsc::sync_channel(MAX_JOBS);
-        (Self(jobs), waiting)
+    pub(super) fn new() -> (Self, Waiting) {
+        let (jobs, waiting_jobs) = sync_channel(MAX_JOBS);
+        let (dials, waiting_dials) = sync_channel(MAX_DIALS);
+        let waiting = Waiting {
+            jobs: waiting_jobs,
+            dials: waiting_dials,
+        };
+        (Self { jobs, dials }, waiting)
     }
 
     pub(super) fn send(&self, job: Job) {
-        if self.0.try_send(job).is_err() {
+        if self.jobs.try_send(job).is_err() {
             tracing::error!("too much work waits for the Lightning node's wallet");
+        }
+    }
+
+    fn dial(&self, dial: Dial) {
+        if self.dials.try_send(dial).is_err() {
+            tracing::debug!("too many nodes wait to be reached");
         }
     }
 }
@@ -106,7 +130,7 @@ impl Parts {
             }
             Ldk::ConnectionNeeded { node_id, addresses } => {
                 let node = node_id;
-                self.jobs.send(Job::Connect { node, addresses });
+                self.jobs.dial(Dial { node, addresses });
                 Ok(())
             }
             event => self.take_channel(event),
@@ -210,10 +234,10 @@ impl Parts {
         hash: Option<LdkHash>,
         reason: Option<PaymentFailureReason>,
     ) -> Result<(), StoreLost> {
-        match hash {
-            Some(hash) if self.rows.get::<crate::rows::SentRow>(&hash.0)?.is_some() => {
+        match hash.map(convert::hash) {
+            Some(hash) if self.rows.is_sent(id.0, hash)? => {
                 let end = SentEnd::Failed(convert::failure(reason));
-                self.sent_ended(convert::hash(hash), end)
+                self.sent_ended(hash, end)
             }
             // No invoice came, or one that was not paid was given up.
             _ => {
@@ -316,5 +340,25 @@ impl Parts {
             peer: convert::node_id(peer),
             change,
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_nodes_are_to_be_reached_other_work_has_its_place() {
+        let (jobs, waiting) = Jobs::new();
+        let node = convert::public_key(guildmint_gateway::node::NodeId([2; 33])).unwrap();
+        for _ in 0..=MAX_JOBS {
+            let addresses = Vec::new();
+            jobs.dial(Dial { node, addresses });
+        }
+        jobs.send(Job::FailBack(PaymentHash([1; 32])));
+        let waits: Vec<Job> = waiting.jobs.try_iter().collect();
+        assert!(matches!(waits[..], [Job::FailBack(_)]));
+        assert_eq!(waiting.dials.try_iter().count(), MAX_DIALS);
     }
 }

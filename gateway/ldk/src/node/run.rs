@@ -10,22 +10,24 @@ use async_io::Timer;
 use bitcoin::Transaction;
 use futures::future::{select, Either};
 use guildmint_gateway::node::PaymentFailure;
-use lightning::{events::EventsProvider as _, ln::channelmanager::RecentPaymentDetails};
+use lightning::{
+    events::EventsProvider as _,
+    ln::channelmanager::{PaymentId, RecentPaymentDetails},
+};
 use lightning_background_processor::{
     process_events_async_with_kv_store_sync, GossipSync, NO_LIQUIDITY_MANAGER,
 };
 
 use super::{
-    events::Job,
+    events::Waiting,
     start::{now, spawn, StartError},
     Parts,
 };
 use crate::{
     chain::Watched,
-    convert,
     kv::KvStore,
     log::Log,
-    rows::{Paid, Rows, SentEnd},
+    rows::{Rows, SentEnd},
     types::{Gossip, OnionMessenger, Scorer},
 };
 
@@ -38,10 +40,7 @@ impl Parts {
         self.monitor.process_pending_events(&handler);
         let recent = self.manager.list_recent_payments();
         for (hash, row) in self.rows.all(Rows::open_sent)? {
-            let id = match &row.paid {
-                Paid::Invoice(_) => convert::payment_id(hash),
-                Paid::Fetched(request) => convert::fetched_id(*request),
-            };
+            let id = PaymentId(row.name(hash));
             let is_sent = recent.iter().any(|payment| match payment {
                 // Its invoice came, and was not paid yet.
                 RecentPaymentDetails::AwaitingInvoice { .. } => false,
@@ -73,10 +72,11 @@ impl Parts {
     pub(super) fn spawn_threads(
         self: &Arc<Self>,
         packages: Receiver<Vec<Transaction>>,
-        waiting: Receiver<Job>,
+        waiting: Waiting,
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
         let parts = || Arc::clone(self);
-        let (chain, broadcasts, jobs, peers) = (parts(), parts(), parts(), parts());
+        let (chain, broadcasts, peers) = (parts(), parts(), parts());
+        let (jobs, dials) = (parts(), parts());
         Ok(vec![
             spawn("lightning-chain", move || {
                 let watched: Watched = vec![
@@ -93,7 +93,8 @@ impl Parts {
                 let stop = &broadcasts.stop;
                 broadcasts.chain.run_broadcasts(&packages, stop);
             })?,
-            spawn("lightning-jobs", move || jobs.run_jobs(&waiting))?,
+            spawn("lightning-jobs", move || jobs.run_jobs(&waiting.jobs))?,
+            spawn("lightning-dials", move || dials.run_dials(&waiting.dials))?,
             spawn("lightning-peers", move || peers.run_peers())?,
         ])
     }

@@ -39,7 +39,7 @@ use crate::{
     keys::{self, Keys, Seed},
     kv::{KvStore, Stale},
     log::Log,
-    net::{Net, PeerWatch},
+    net::{BoundedGossip, Net, PeerWatch},
     rows::Rows,
     stop::Stop,
     types::{
@@ -149,14 +149,14 @@ impl Base {
         }
         let rows = Rows::open(store.clone())?;
         let wallet_seed = keys::wallet_seed(seed);
-        let (wallet, is_new) = Wallet::open(&wallet_seed, config.network, store.clone())?;
+        let (wallet, is_blind) = Wallet::open(&wallet_seed, config.network, store.clone())?;
         let wallet = Arc::new(wallet);
         let start_ns = rows.start_ns(now().as_nanos() as u64)?;
         let keys = Keys::new(seed, start_ns, Arc::clone(&wallet));
         let fees = Arc::new(Fees::new(config.network));
         let chain = Chain::connect(&config.electrum_url, Arc::clone(&fees), Arc::clone(&wallet))?;
         chain.update_fees()?;
-        if is_new {
+        if is_blind {
             chain.find_wallet()?;
         }
         Ok(Self {
@@ -205,7 +205,8 @@ impl Base {
         let gossip = Arc::new(Gossip::new(Arc::clone(&graph), None, Arc::clone(&self.log)));
         let onion = Arc::new(self.onion_messenger(&manager, message_router));
         let watch = Arc::new(PeerWatch::default());
-        let peers = self.peer_manager(&manager, &gossip, &onion, &watch, &monitor);
+        let bounded = BoundedGossip::new(Arc::clone(&gossip), Arc::clone(&graph));
+        let peers = self.peer_manager(&manager, bounded, &onion, &watch, &monitor);
         let stop = Stop::new();
         let net = Net::new(Arc::clone(&peers), Arc::clone(&watch), stop.clone());
         let parts = Parts {
@@ -408,14 +409,14 @@ impl Base {
     fn peer_manager(
         &self,
         manager: &Arc<Manager>,
-        gossip: &Arc<Gossip>,
+        gossip: BoundedGossip,
         onion: &Arc<OnionMessenger>,
         watch: &Arc<PeerWatch>,
         monitor: &Arc<ChainMonitor>,
     ) -> Arc<PeerManager> {
         let handlers = MessageHandler {
             chan_handler: Arc::clone(manager),
-            route_handler: Arc::clone(gossip),
+            route_handler: Arc::new(gossip),
             onion_message_handler: Arc::clone(onion),
             custom_message_handler: Arc::clone(watch),
             send_only_message_handler: Arc::clone(monitor),

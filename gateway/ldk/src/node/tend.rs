@@ -10,7 +10,10 @@ use bitcoin::secp256k1::PublicKey;
 use guildmint_gateway::node::Peer;
 use lightning::ln::msgs::SocketAddress;
 
-use super::{events::Job, Parts};
+use super::{
+    events::{Dial, Job},
+    Parts,
+};
 use crate::convert;
 
 /// How often it is looked whether all peers are connected; a lost connection is noticed at once.
@@ -23,6 +26,9 @@ const ANNOUNCE_EVERY: Duration = Duration::from_secs(3600);
 /// How often it is asked whether to stop when there is no work.
 const IDLE: Duration = Duration::from_millis(200);
 
+/// Addresses of a node at which it is tried to be reached. Further ones are not.
+const MAX_ADDRESSES: usize = 4;
+
 /// When a peer is tried again.
 struct Retry {
     at: Instant,
@@ -32,9 +38,18 @@ struct Retry {
 impl Parts {
     /// Does LDK's jobs until it is stopped.
     pub(super) fn run_jobs(&self, jobs: &Receiver<Job>) {
+        self.run_each(jobs, |job| self.work(job));
+    }
+
+    /// Reaches nodes until it is stopped.
+    pub(super) fn run_dials(&self, dials: &Receiver<Dial>) {
+        self.run_each(dials, |dial| self.reach(&dial));
+    }
+
+    fn run_each<T>(&self, waiting: &Receiver<T>, work: impl Fn(T)) {
         while !self.stop.is_set() {
-            match jobs.recv_timeout(IDLE) {
-                Ok(job) => self.work(job),
+            match waiting.recv_timeout(IDLE) {
+                Ok(one) => work(one),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -56,7 +71,6 @@ impl Parts {
                 amount_sat,
             } => self.judge(temporary, peer, amount_sat),
             Job::Bump(event) => self.bumper.handle_event(&event),
-            Job::Connect { node, addresses } => self.reach(&node, &addresses),
             Job::TakeOwn(preimage) => self.manager.claim_funds(preimage),
             Job::FailBack(hash) => {
                 let hash = convert::ldk_hash(hash);
@@ -65,8 +79,11 @@ impl Parts {
         }
     }
 
-    fn reach(&self, node: &PublicKey, addresses: &[SocketAddress]) {
-        for address in addresses {
+    fn reach(&self, Dial { node, addresses }: &Dial) {
+        for address in addresses.iter().take(MAX_ADDRESSES) {
+            if self.stop.is_set() {
+                return;
+            }
             let peer = Peer {
                 id: convert::node_id(node),
                 address: address.to_string(),

@@ -190,6 +190,13 @@ impl Rows {
         value.map(|value| decode(&value)).transpose()
     }
 
+    /// Whether what LDK tells under a name and a hash is about a payment that was sent. ⚠ Both must be that payment's: who issues offers can ask
+    /// for two payments on one hash, and when the request for the second is given up, that is told with the hash of the first.
+    pub(crate) fn is_sent(&self, name: [u8; 32], hash: PaymentHash) -> Result<bool, RowError> {
+        let row = self.get::<SentRow>(&hash.0)?;
+        Ok(row.is_some_and(|row| row.name(hash) == name))
+    }
+
     /// Hashes of open rows after one, and their rows.
     fn open_rows<T: Table<Name = [u8; 32]>>(
         &self,

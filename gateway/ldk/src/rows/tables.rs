@@ -30,6 +30,14 @@ pub(crate) enum SentEnd {
 }
 
 impl SentRow {
+    /// LDK's name for it. A BOLT11 payment's is its hash (SPEC GW-3); a BOLT12 payment's, whose hash is not known at first, its request's.
+    pub(crate) fn name(&self, hash: PaymentHash) -> [u8; 32] {
+        match &self.paid {
+            Paid::Invoice(_) => hash.0,
+            Paid::Fetched(request) => request.0,
+        }
+    }
+
     pub(crate) fn payment(&self, hash: PaymentHash) -> SentPayment {
         SentPayment {
             hash,

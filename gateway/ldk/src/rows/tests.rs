@@ -47,6 +47,28 @@ fn a_payment_is_open_until_its_end_is_told() {
     store.close().unwrap();
 }
 
+/// ⚠ Else a payment in flight is given up, and its payee takes it after the payer has the money back.
+#[test]
+fn the_failure_of_a_request_is_none_of_the_payment_on_the_same_hash() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, rows) = rows(&folder);
+    let (hash, other) = (PaymentHash([1; 32]), PaymentHash([2; 32]));
+    let requests = [RequestId([3; 32]), RequestId([4; 32])];
+    let fetched = SentRow {
+        paid: Paid::Fetched(requests[0]),
+        ..sent(None)
+    };
+    let edit = Edit::default().sent(hash, &sent(None));
+    rows.save(edit.sent(other, &fetched)).unwrap();
+    let is_sent = |name, hash| rows.is_sent(name, hash).unwrap();
+    assert!(is_sent(hash.0, hash) && is_sent(requests[0].0, other));
+    for request in requests {
+        assert!(!is_sent(request.0, hash), "a BOLT11 payment is another");
+    }
+    assert!(!is_sent(requests[1].0, other));
+    assert!(!is_sent([9; 32], PaymentHash([9; 32])));
+}
+
 #[test]
 fn events_wait_until_they_are_handled_even_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();

@@ -56,10 +56,26 @@ pub(super) fn register(desk: &Desk, request: &InvoiceRequest) -> Result<Incoming
         offer: request.offer,
         asks,
         expires: desk.now.after_ms(u64::from(expiry_s) * 1000),
+        spent: None,
         state: State::Making {
             description: description.clone(),
         },
     })
+}
+
+/// Whether an invoice that the node made is what was asked for. ⚠ In the federation's own money: a node on another network would be paid in
+/// coins that are worth something else, or nothing.
+pub(super) fn invoice(desk: &Desk, incoming: &Incoming, text: &str) -> Result<(), GatewayError> {
+    let network = desk.served(incoming.federation)?.network;
+    let refuse = |reason: String| {
+        GatewayError::NotNow(format!("its node's invoices do not serve: {reason}"))
+    };
+    let invoice = Invoice::read(text, network).map_err(|error| refuse(error.to_string()))?;
+    let is_it = invoice.hash == incoming.offer.offer.hash && invoice.amount == incoming.asks;
+    match is_it {
+        true => Ok(()),
+        false => Err(refuse("it is for something else".to_owned())),
+    }
 }
 
 /// Whether the contract of an offer may be funded against HTLCs, and until when. ⚠ Deadlines come first (SPEC GW-2).

@@ -3,7 +3,7 @@
 use guildmint_core::Amount;
 use guildmint_ln::PaymentHash;
 
-use super::{checks, resume, step, Happening, Htlcs, Incoming, Payer, State};
+use super::{begin, checks, resume, step, Happening, Htlcs, Incoming, Payer, State};
 use crate::{
     call::Call,
     desk::{Concern, Desk},
@@ -44,16 +44,17 @@ pub(crate) fn held(desk: &mut Desk, hash: node::PaymentHash, amount_msat: u64, d
     }
     let amount = Amount::from_msat(amount_msat).unwrap_or(Amount::MAX);
     let htlcs = Htlcs { amount, deadline };
-    let state = match checks::fund(desk, &incoming, htlcs) {
+    match checks::fund(desk, &incoming, htlcs) {
         Ok(valid_until) => {
-            desk.spend(incoming.federation, incoming.offer.offer.amount);
             let payer = Payer::Lightning(htlcs);
-            State::Funding { payer, valid_until }
+            begin(desk, hash, incoming, State::Funding { payer, valid_until });
         }
-        Err(reason) => State::Returning { reason },
-    };
-    desk.put_incoming(hash, &Incoming { state, ..incoming });
-    resume(desk, hash);
+        Err(reason) => {
+            let state = State::Returning { reason };
+            desk.put_incoming(hash, &Incoming { state, ..incoming });
+            resume(desk, hash);
+        }
+    }
 }
 
 fn is_on_lightning(incoming: &Incoming) -> bool {

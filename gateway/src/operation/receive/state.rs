@@ -18,6 +18,8 @@ pub(crate) struct Incoming {
     pub asks: Amount,
     /// When it can no longer be paid.
     pub expires: Millis,
+    /// When its amount was counted as spent, if it was.
+    pub spent: Option<Millis>,
     pub state: State,
 }
 

@@ -1,0 +1,213 @@
+//! Which gateway to use: listed by f + 1 guardians, affordable, and at work at this moment. ⚠ It is asked before any money is locked (SPEC LN-6).
+
+use bitcoin::secp256k1::XOnlyPublicKey;
+use guildmint_core::{Amount, FederationId};
+use guildmint_ln::{
+    Announcement, ClockAnswer, FeeSchedule, GatewayAnswer, GatewayInfo, GatewaysAnswer, KIND,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::{
+    api::{ApiRequest, RequestError},
+    ask::{Finding, Rule},
+    error::ClientError,
+    federation::Federation,
+    gateway::GatewayCall,
+    inquiry::Question,
+    watch::Topic,
+};
+
+/// Gateways that are asked one after the other before the search is given up.
+const MAX_TRIES: usize = 5;
+
+/// The path of the list.
+pub(crate) const LIST: &str = "gateways";
+
+/// What a gateway is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Wants {
+    /// To pay this.
+    Send(Amount),
+    /// To receive this.
+    Receive(Amount),
+}
+
+/// How far the search is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Step {
+    /// Guardians are asked for the list.
+    Listing,
+    /// They are asked for the agreed clock.
+    Clock(Vec<Announcement>),
+    /// The first of these is asked, at this height.
+    Asking(u32, Vec<Announcement>),
+}
+
+/// A search for a gateway.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Search {
+    wants: Wants,
+    /// This one or none.
+    only: Option<XOnlyPublicKey>,
+    step: Step,
+    /// Why the last one that was asked will not do. Hostile text.
+    trouble: Option<String>,
+}
+
+/// What a search needs next, or has led to.
+#[allow(clippy::large_enum_variant)] // one at a time
+pub(crate) enum Seek {
+    /// Guardians' answer.
+    Ask(Question),
+    /// A gateway's.
+    Call(String, GatewayCall),
+    /// This one is at work; and the agreed clock.
+    Found(Announcement, u32),
+    /// None will do.
+    Lost(ClientError),
+}
+
+/// Announcements that their gateways have signed for this federation. ⚠ Guardians have checked them; a signature says more.
+pub(crate) fn listed(fact: &Json, federation: FederationId) -> Vec<GatewayAnswer> {
+    let answer: Option<GatewaysAnswer> = serde_json::from_value(fact.clone()).ok();
+    let all = answer.map_or_else(Vec::new, |answer| answer.gateways);
+    let is_signed = |one: &GatewayAnswer| one.signed.verify(federation).is_ok();
+    all.into_iter().filter(is_signed).collect()
+}
+
+impl Search {
+    pub(crate) fn new(wants: Wants, only: Option<XOnlyPublicKey>) -> Self {
+        Self {
+            wants,
+            only,
+            step: Step::Listing,
+            trouble: None,
+        }
+    }
+
+    /// What it waits for, once more.
+    pub(crate) fn next(&self) -> Seek {
+        match &self.step {
+            Step::Listing => {
+                let request = ApiRequest::Module {
+                    kind: KIND,
+                    path: LIST.to_owned(),
+                    parameters: [].into(),
+                };
+                Seek::Ask((request, Rule::Same, whole))
+            }
+            Step::Clock(_) => Seek::Ask((Topic::Clock.request(), Rule::Number, clock)),
+            Step::Asking(_, left) => match left.first() {
+                Some(gateway) => Seek::Call(gateway.api_url.clone(), GatewayCall::Info),
+                None => Seek::Lost(self.lost()),
+            },
+        }
+    }
+
+    fn lost(&self) -> ClientError {
+        let reason = self.trouble.clone();
+        ClientError::NoGateway(reason.unwrap_or_else(|| "none is listed that could".to_owned()))
+    }
+
+    /// Guardians have answered.
+    pub(crate) fn found(self, finding: Finding, federation: &Federation) -> (Self, Seek) {
+        let fact = match finding {
+            Finding::Fact(fact) => fact,
+            Finding::Refused(problem) => return (self, Seek::Lost(problem.into())),
+            Finding::TooFew { answered, needed } => {
+                return (
+                    self,
+                    Seek::Lost(ClientError::TooFewGuardians { answered, needed }),
+                )
+            }
+        };
+        let step = match self.step {
+            Step::Listing => {
+                let vouchers = federation.quorum.one_honest();
+                Step::Clock(self.rank(listed(&fact, federation.id), vouchers))
+            }
+            Step::Clock(ranked) => {
+                let height = fact.as_u64().and_then(|height| u32::try_from(height).ok());
+                Step::Asking(height.unwrap_or(u32::MAX), ranked)
+            }
+            asking @ Step::Asking(..) => asking,
+        };
+        let search = Self { step, ..self };
+        let next = search.next();
+        (search, next)
+    }
+
+    /// The gateway has answered, or not; then the next is asked.
+    pub(crate) fn heard(
+        mut self,
+        result: Result<Json, RequestError>,
+        federation: FederationId,
+    ) -> (Self, Seek) {
+        let Step::Asking(height, left) = &mut self.step else {
+            let next = self.next();
+            return (self, next);
+        };
+        let height = *height;
+        let Some(gateway) = left.first().cloned() else {
+            let next = self.next();
+            return (self, next);
+        };
+        match works(result, federation, &gateway) {
+            Ok(()) => (self, Seek::Found(gateway, height)),
+            Err(trouble) => {
+                left.remove(0);
+                self.trouble = Some(format!("{}: {trouble}", gateway.api_url));
+                let next = self.next();
+                (self, next)
+            }
+        }
+    }
+
+    /// Those that f + 1 guardians vouch for first, one of whom is honest; then the cheapest.
+    fn rank(&self, gateways: Vec<GatewayAnswer>, vouchers: usize) -> Vec<Announcement> {
+        let (amount, schedule): (Amount, fn(&Announcement) -> FeeSchedule) = match self.wants {
+            Wants::Send(amount) => (amount, |gateway| gateway.send_fees),
+            Wants::Receive(amount) => (amount, |gateway| gateway.receive_fees),
+        };
+        let chosen = |one: &GatewayAnswer| {
+            let gateway = &one.signed.announcement;
+            let receives = gateway.node_key.is_some() || matches!(self.wants, Wants::Send(_));
+            receives && self.only.is_none_or(|only| only == gateway.key)
+        };
+        let mut ranked: Vec<_> = gateways
+            .into_iter()
+            .filter(chosen)
+            .filter_map(|one| {
+                let fee = schedule(&one.signed.announcement).fee(amount)?;
+                let vouched = one.vouched_by.len() >= vouchers;
+                Some(((!vouched, fee), one.signed.announcement))
+            })
+            .collect();
+        ranked.sort_by(|(one, a), (other, b)| (one, a.key).cmp(&(other, b.key)));
+        let ranked = ranked.into_iter().map(|(_, gateway)| gateway);
+        ranked.take(MAX_TRIES).collect()
+    }
+}
+
+/// Whether a gateway says that it works for this federation.
+fn works(
+    result: Result<Json, RequestError>,
+    federation: FederationId,
+    gateway: &Announcement,
+) -> Result<(), String> {
+    let answer = result.map_err(|error| error.to_string())?;
+    let info: GatewayInfo =
+        serde_json::from_value(answer).map_err(|_| "it gave an answer that cannot be read")?;
+    info.serves(federation, &gateway.key)
+}
+
+#[allow(clippy::unnecessary_wraps)]
+fn whole(answer: &Json) -> Option<Json> {
+    Some(answer.clone())
+}
+
+fn clock(answer: &Json) -> Option<Json> {
+    let answer: ClockAnswer = serde_json::from_value(answer.clone()).ok()?;
+    Some(Json::from(answer.height))
+}
