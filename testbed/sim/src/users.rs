@@ -348,6 +348,12 @@ impl World {
                 };
                 self.later(20, Delivery::ToUser(user, life, event));
             }
+            // Federations of simulations have no gateways.
+            Action::AskGateway { request, .. } => {
+                let result = Err(RequestError::Unreachable("no gateway".into()));
+                let event = Event::Gateway { request, result };
+                self.later(20, Delivery::ToUser(user, life, event));
+            }
             Action::WakeAt { at } => {
                 self.users[user.0].wake_ms = Some(at.0);
                 let delay_ms = at.0.saturating_sub(self.now_ms);

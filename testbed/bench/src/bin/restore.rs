@@ -202,7 +202,10 @@ impl Shell {
                     self.events.push_back(Event::Chain { operation, result });
                 }
                 Action::WakeAt { at } => self.wake = Some(at),
-                Action::Reply { .. } | Action::Progress { .. } | Action::UseAddresses { .. } => {}
+                Action::Reply { .. }
+                | Action::Progress { .. }
+                | Action::UseAddresses { .. }
+                | Action::AskGateway { .. } => {}
             }
         }
         Ok(())
