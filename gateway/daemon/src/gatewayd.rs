@@ -41,7 +41,7 @@ use crate::{
     config::{Lightning, Settings},
     federations::{Federations, FederationsError, Running, Started},
     handle::{Handle, Inner},
-    hands::{Threads, Work},
+    hands::{Seen, Threads, Work},
     ledger::Ledger,
     metrics::Metrics,
     place::{Place, PlaceError},
@@ -211,7 +211,7 @@ impl Gatewayd {
     pub async fn start(parts: Parts) -> Result<Self, RunError> {
         let Parts {
             settings,
-            place: Place { store, seed },
+            place: Place { store, seed, .. },
             node,
             lightning,
             federations,
@@ -255,10 +255,12 @@ impl Gatewayd {
         };
         let shell = Shell::new(gateway, queue, hands);
         task::spawn(wait_for_saves(saving, inputs.clone()));
+        let seen = Arc::new(Seen::new(node.state()));
         let work = Work {
             node: Arc::clone(&node),
             inputs: inputs.clone(),
             recovery: Arc::clone(&recovery),
+            seen: Arc::clone(&seen),
         };
         // What these bring waits in the queue until the loop has told the time.
         let threads = Threads::start(&work, to_call)?;
@@ -277,6 +279,7 @@ impl Gatewayd {
             ledger,
             metrics,
             recovery,
+            seen,
             network: settings.network,
             api_url: settings.api_url.clone(),
             lightning,

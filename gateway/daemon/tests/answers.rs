@@ -6,6 +6,7 @@ mod common;
 use common::{raw, World, INVITE};
 use guildmint_core::Amount;
 use guildmint_gateway::node::{LightningNode as _, PaymentOrder, Preimage, SentState};
+use guildmint_gatewayd::Place;
 use serde_json::json;
 
 const BOOK: Preimage = Preimage([5; 32]);
@@ -340,6 +341,31 @@ fn backup_says_what_can_be_restored_and_the_recovery_file_names_the_channels() {
     world.until(|_| path.exists());
     let file: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     assert_eq!(file["recovery"], backup["recovery"]);
+}
+
+/// ⚠ Or a note's index is used a second time.
+#[test]
+fn words_that_are_there_before_their_database_may_have_been_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = common::settings(&folder);
+    let open = || {
+        let place = Place::open(
+            &settings,
+            None,
+            std::sync::Arc::new(|lost| panic!("{lost}")),
+        );
+        let place = place.unwrap();
+        place.store.close().unwrap();
+        place.used_before
+    };
+    assert!(!open() && !open(), "new words are not");
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    for file in files.map(|file| file.unwrap().path()) {
+        if file.file_name().unwrap() != "seed" {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    assert!(open() && open(), "it is remembered");
 }
 
 /// ⚠ What was begun before the end goes on after the next start.

@@ -93,7 +93,8 @@ fn looking(server: &mut Server<Handle>) {
     server
         .at(CHANNELS)
         .get(|request: Request<Handle>| async move {
-            let channels = request.state().0.node.state().channels;
+            let node = request.state().blocking(|inner| inner.node.state()).await;
+            let channels = node.channels;
             Ok(json(StatusCode::Ok, &json!({ "channels": channels })))
         });
     server
