@@ -9,6 +9,7 @@ pub mod cache;
 pub mod command;
 pub mod control;
 pub mod electrs;
+pub mod electrum;
 pub mod faucet;
 pub mod federation;
 pub mod founding;

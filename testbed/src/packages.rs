@@ -23,6 +23,9 @@ pub const WORKSPACE: &[&str] = &["gcc", "libssl-dev", "pkg-config"];
 /// What the tests of databases start servers of.
 pub const POSTGRES: &[&str] = &["postgresql"];
 
+/// A Lightning node that shares no code with ours.
+pub const ELECTRUM: &[&str] = &["electrum"];
+
 /// What the tests of pages look at them with.
 pub const BROWSER: &[&str] = &["chromium"];
 

@@ -23,6 +23,8 @@ pub struct Report {
     pub electrs: Option<ElectrsReport>,
     /// The guardians, by number.
     pub guardians: Vec<GuardianReport>,
+    /// The Lightning node that is nobody's gateway.
+    pub electrum: Option<ElectrumReport>,
 }
 
 /// What is the same for every server.
@@ -82,6 +84,16 @@ pub struct GuardianReport {
     pub server: ServerReport,
 }
 
+/// One Electrum.
+#[derive(Clone, Debug, Serialize)]
+pub struct ElectrumReport {
+    /// Where other Lightning nodes reach it.
+    pub lightning_address: String,
+    /// The rest.
+    #[serde(flatten)]
+    pub server: ServerReport,
+}
+
 impl Report {
     /// Looks at the network in `directory`.
     pub fn of(directory: &Path, state: &State) -> Self {
@@ -113,6 +125,10 @@ impl Report {
             p2p_address: guardian.p2p_address.clone(),
             server: server(&guardian.spec, &guardian.data_dir),
         });
+        let electrum = state.electrum.as_ref().map(|electrum| ElectrumReport {
+            lightning_address: electrum.lightning_address.clone(),
+            server: server(&electrum.spec, &electrum.data_dir),
+        });
         let mut report = Self {
             directory: directory.into(),
             ready: false,
@@ -127,6 +143,7 @@ impl Report {
             bitcoind,
             electrs,
             guardians: guardians.collect(),
+            electrum,
         };
         report.ready = state.complete && report.servers().all(|(server, _)| server.ready);
         report
@@ -146,7 +163,11 @@ impl Report {
             .guardians
             .iter()
             .map(|report| (&report.server, report.api_url.as_str()));
-        chain.chain(index).chain(guardians)
+        let electrum = self
+            .electrum
+            .iter()
+            .map(|report| (&report.server, report.lightning_address.as_str()));
+        chain.chain(index).chain(guardians).chain(electrum)
     }
 
     /// The same for people.

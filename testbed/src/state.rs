@@ -14,6 +14,7 @@ use crate::{
     bitcoind::Bitcoind,
     cache::{CacheError, Lock},
     electrs::Electrs,
+    electrum::{self, Electrum},
     federation::{Federation, Guardian},
     postgres::Postgres,
     process::{Identity, Spec},
@@ -42,6 +43,9 @@ pub struct State {
     pub postgres: Option<Postgres>,
     /// The guardians, by number.
     pub guardians: Vec<Guardian>,
+    /// The Lightning node that is nobody's gateway, if there is one.
+    #[serde(default)]
+    pub electrum: Option<Electrum>,
     /// What a user needs to join; nothing while the network is being made, or if it has no guardians.
     pub federation: Option<Federation>,
     /// Whether it was once completely ready.
@@ -90,6 +94,7 @@ impl State {
             electrs: None,
             postgres: None,
             guardians: Vec::new(),
+            electrum: None,
             federation: None,
             complete: false,
             processes: BTreeMap::new(),
@@ -160,10 +165,12 @@ impl State {
         let chain = self.bitcoind.iter().map(|server| &server.spec);
         let index = self.electrs.iter().map(|server| &server.spec);
         let database = self.postgres.iter().map(|server| &server.spec);
+        let lightning = self.electrum.iter().map(|server| &server.spec);
         chain
             .chain(index)
             .chain(database)
             .chain(self.guardians.iter().map(|guardian| &guardian.spec))
+            .chain(lightning)
     }
 
     /// The process of a server, if it runs.
@@ -182,6 +189,13 @@ impl State {
                 // Behind the chain it would answer, but wrongly.
                 let tip = bitcoind.rpc.tip().map(|tip| tip.height);
                 matches!((electrs.height(), tip), (Ok(indexed), Ok(height)) if indexed >= height)
+            }
+            (electrum::NAME, Some(bitcoind), _) => {
+                let tip = bitcoind.rpc.tip().map(|tip| tip.height);
+                let electrum = self.electrum.as_ref();
+                electrum
+                    .zip(tip.ok())
+                    .is_some_and(|(electrum, height)| electrum.is_ready(height))
             }
             ("postgres", ..) => self.postgres.as_ref().is_some_and(Postgres::is_ready),
             _ => self.guardian(name).is_some_and(Guardian::is_ready),

@@ -51,7 +51,13 @@ impl Suite<'_> {
     fn all(&mut self) -> Result<()> {
         self.step("packages", |suite| {
             Ok(packages::ensure(
-                &[packages::WORKSPACE, packages::POSTGRES, packages::BROWSER].concat(),
+                &[
+                    packages::WORKSPACE,
+                    packages::POSTGRES,
+                    packages::ELECTRUM,
+                    packages::BROWSER,
+                ]
+                .concat(),
                 &suite.logs()?,
                 suite.stop,
             )?)

@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod channels;
+mod electrum;
+mod forced;
 mod kills;
 mod offers;
+mod parts;
 mod payments;
 mod restarts;
 mod world;

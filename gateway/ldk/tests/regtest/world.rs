@@ -17,18 +17,23 @@ use guildmint_gateway_ldk::{Node, NodeConfig, Seed};
 use guildmint_gateway_store::{GatewayStore, Place};
 use guildmint_testbed::{
     cache::Cache,
+    control::{control, Order},
+    electrum::{self, Electrum},
     faucet::Faucet,
     network::{Keys, Network, Options, Tools},
     process::Lifetime,
+    rpc::Rpc,
     servers::Servers,
     stop::Stop,
 };
 use tempfile::TempDir;
 
 /// How long anything may take on a busy machine.
-const LIMIT: Duration = Duration::from_secs(120);
+pub const LIMIT: Duration = Duration::from_secs(120);
 /// What each node begins with on the chain.
-pub const FUNDS: Amount = Amount::from_sat(50_000_000);
+pub const FUNDS_SAT: u64 = 50_000_000;
+/// The same.
+pub const FUNDS: Amount = Amount::from_sat(FUNDS_SAT);
 /// What a channel holds.
 pub const CHANNEL_SAT: u64 = 5_000_000;
 
@@ -39,6 +44,7 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
 
 pub struct World {
     pub folder: TempDir,
+    cache: Cache,
     network: Network,
     faucet: Faucet,
     electrum_url: String,
@@ -70,6 +76,7 @@ impl World {
         let electrs = network.state().unwrap().electrs.unwrap();
         Self {
             folder,
+            cache,
             network,
             faucet,
             electrum_url: electrs.url(),
@@ -77,23 +84,51 @@ impl World {
     }
 
     pub fn height(&self) -> u32 {
-        let bitcoind = self.network.state().unwrap().bitcoind.unwrap();
-        bitcoind.rpc.tip().unwrap().height as u32
+        self.rpc().tip().unwrap().height as u32
     }
 
-    /// Mines, and waits until the nodes have seen it.
+    /// Mines, and waits until the nodes have seen it, with all that is in it.
     pub fn mine(&self, blocks: u64, nodes: &[&Running]) {
         self.faucet.mine(blocks).unwrap();
         let height = self.height();
         for node in nodes {
             wait_for("the tip", || (node.state().height >= height).then_some(()));
+            // The height comes first. ⚠ Whoever mines on it never lets the node come to what is in the blocks.
+            let at_tip_ms = node.state().synced_at_ms;
+            wait_for("the tip's transactions", || {
+                (node.state().synced_at_ms > at_tip_ms).then_some(())
+            });
         }
+    }
+
+    pub fn rpc(&self) -> Rpc {
+        self.network.state().unwrap().bitcoind.unwrap().rpc
     }
 
     /// What waits for a block.
     pub fn mempool(&self) -> usize {
-        let bitcoind = self.network.state().unwrap().bitcoind.unwrap();
-        bitcoind.rpc.mempool().unwrap().len()
+        self.rpc().mempool().unwrap().len()
+    }
+
+    /// The node that is none of ours, with as much on the chain as the others.
+    pub fn electrum(&mut self) -> Electrum {
+        let program = electrum::find().unwrap_or_else(|error| panic!("{error}"));
+        let electrum = self.network.add_electrum(&program.path, &self.cache);
+        let electrum = electrum.unwrap();
+        self.faucet
+            .pay(&electrum.address().unwrap(), FUNDS)
+            .unwrap();
+        self.mine(1, &[]);
+        wait_for("Electrum's money", || {
+            (electrum.balance().unwrap().confirmed == FUNDS).then_some(())
+        });
+        electrum
+    }
+
+    /// Electrum ends, or comes back.
+    pub fn control_electrum(&self, order: Order) {
+        let directory = self.network.directory();
+        control(directory, electrum::NAME, order, &Stop::default()).unwrap();
     }
 
     pub fn config(&self) -> NodeConfig {
