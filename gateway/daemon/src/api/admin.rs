@@ -52,6 +52,7 @@ pub(crate) fn server(handle: Handle, access: Access) -> Server<Handle> {
     Gate::new(access).guard(&mut server);
     looking(&mut server);
     doing(&mut server);
+    ruling(&mut server);
     server
 }
 
@@ -151,6 +152,10 @@ fn doing(server: &mut Server<Handle>) {
     server
         .at("/ecash/receive")
         .post(|request| answer(ecash::receive(request)));
+}
+
+/// The gateway itself.
+fn ruling(server: &mut Server<Handle>) {
     server.at("/resume").post(|request: Request<Handle>| {
         answer(async move {
             let resumed = request.state().command(Command::Resume).await;
