@@ -123,9 +123,9 @@ pub(crate) enum Operation {
     Send(Send),
     Withdraw(Withdraw),
     Restore(Restore),
-    Errand(Errand),
     LnPay(LnPay),
     LnReceive(LnReceive),
+    Errand(Errand),
 }
 
 /// Something that concerns an operation.
@@ -185,7 +185,7 @@ pub enum Phase {
 pub struct View {
     /// Its name.
     pub operation: OperationId,
-    /// `deposit`, `receive`, `send`, `withdraw`, `restore`, `errand`, `pay` or `invoice`.
+    /// `deposit`, `receive`, `send`, `withdraw`, `restore`, `pay`, `invoice` or `errand`.
     pub kind: &'static str,
     /// Where it stands, in a word of its kind.
     pub state: &'static str,
@@ -217,9 +217,9 @@ impl Operation {
             Self::Send(state) => Self::Send(state.step(happening, desk)),
             Self::Withdraw(state) => Self::Withdraw(state.step(happening, desk)),
             Self::Restore(state) => Self::Restore(state.step(happening, desk)),
-            Self::Errand(state) => Self::Errand(state.step(happening, desk)),
             Self::LnPay(state) => Self::LnPay(state.step(happening, desk)),
             Self::LnReceive(state) => Self::LnReceive(state.step(happening, desk)),
+            Self::Errand(state) => Self::Errand(state.step(happening, desk)),
         }
     }
 
@@ -230,9 +230,9 @@ impl Operation {
             Self::Send(state) => state.describe(),
             Self::Withdraw(state) => state.describe(),
             Self::Restore(state) => state.describe(),
-            Self::Errand(state) => state.describe(),
             Self::LnPay(state) => state.describe(),
             Self::LnReceive(state) => state.describe(),
+            Self::Errand(state) => state.describe(),
         }
     }
 

@@ -78,6 +78,7 @@ pub(crate) struct MakingRow(pub TxId);
 #[derive(Debug, Serialize, Deserialize, Row)]
 #[row(table = 14, value = u64, resident)]
 pub(crate) struct NextLn(pub ());
+
 /// The operation of an errand. For ever: whoever orders it again finds it.
 #[derive(Debug, Serialize, Deserialize, Row)]
 #[row(table = 20, value = OperationId, resident)]

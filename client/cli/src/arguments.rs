@@ -213,7 +213,7 @@ pub struct Withdraw {
 
 #[derive(Debug, StructOpt)]
 pub enum Ln {
-    /// Have an invoice paid by a gateway. The same invoice again is the same payment
+    /// Have an invoice or an offer paid by a gateway. The same invoice again is the same payment; an offer again is another
     Pay(LnPay),
     /// Get an invoice that a gateway makes; what is paid on it becomes e-cash
     Invoice(LnInvoice),
@@ -240,8 +240,14 @@ pub enum Ln {
 
 #[derive(Debug, StructOpt)]
 pub struct LnPay {
-    /// lnbc…, with or without lightning: before it, or - to read it from standard input
+    /// lnbc… or lno1…, with or without lightning: before it, or - to read it from standard input
     pub invoice: String,
+    /// What the payee of an offer gets, with its unit, if the offer does not say it
+    #[structopt(long, value_name = "AMOUNT")]
+    pub amount: Option<Amount>,
+    /// A word for the payee of an offer
+    #[structopt(long, value_name = "TEXT")]
+    pub note: Option<String>,
     /// Do not ask for confirmation
     #[structopt(long)]
     pub yes: bool,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use guildmint_client::{Client, ClientError, Command, MasterSeed, OperationId, Reply};
+use guildmint_client::{unrestored, Client, ClientError, Command, MasterSeed, OperationId, Reply};
 use guildmint_client_http::{ChainSource, Electrum, UrlError};
-use guildmint_core::{FederationId, InviteCode};
+use guildmint_core::{ledger::Memory, FederationId, InviteCode};
 use guildmint_gateway::{federation::Order, Keys};
 use guildmint_gateway_federation::{
     CommandError, Federation as Carrier, Settings as ClientSettings, Stopped,
@@ -27,6 +27,7 @@ pub struct Carried {
     seed: MasterSeed,
     keys: Keys,
     chain: Option<Arc<dyn ChainSource>>,
+    used_before: bool,
 }
 
 impl Carried {
@@ -44,6 +45,7 @@ impl Carried {
             seed: MasterSeed::new(*place.seed.ecash()),
             keys: Keys::new(&place.seed.gateway()),
             chain,
+            used_before: place.used_before,
         })
     }
 
@@ -58,19 +60,33 @@ impl Carried {
     async fn run(
         &self,
         id: FederationId,
-        rows: guildmint_core::ledger::Memory,
+        rows: Memory,
         news: NewsSender,
     ) -> Result<Started, FederationsError> {
-        let failed = |error: String| FederationsError::Start(id, error);
+        let failed = |error: &dyn std::fmt::Display| FederationsError::Start(id, error.to_string());
         let client = Carrier::start(rows, self.settings(), self.store.shelf(id), news);
-        let client = client.map_err(|error| failed(error.to_string()))?;
-        let network = client.look(|client| client.genesis().network).await;
+        let client = client.map_err(|error| failed(&error))?;
+        let seen = client.look(|client| (client.genesis().network, client.is_unrestored()));
+        let (network, is_unrestored) = seen.await.map_err(|error| failed(&error))?;
+        if is_unrestored {
+            // It goes on by itself, over restarts too, and until it has found all nothing is begun here.
+            let gap = Command::RESTORE_GAP;
+            let begun = client.command(Command::Restore { gap }).await;
+            begun.map_err(|error| failed(&error))?;
+        }
         Ok(Started {
             id,
-            network: network.map_err(|error| failed(error.to_string()))?,
+            network,
             federation: Arc::new(client),
         })
     }
+}
+
+/// Whether these rows are those of a federation that was about to be joined, and was not.
+fn is_begun_only(rows: &Memory) -> bool {
+    let mut begun = Memory::default();
+    begun.apply(unrestored());
+    *rows == begun
 }
 
 #[async_trait]
@@ -79,7 +95,8 @@ impl Federations for Carried {
         let shelves = self.store.shelves();
         let shelves = shelves.map_err(|lost| FederationsError::Store(lost.to_string()))?;
         let mut started = Vec::new();
-        for (id, rows) in shelves {
+        let joined = shelves.into_iter().filter(|(_, rows)| !is_begun_only(rows));
+        for (id, rows) in joined {
             started.push(self.run(id, rows, news.clone()).await?);
         }
         Ok(started)
@@ -92,9 +109,17 @@ impl Federations for Carried {
     async fn join(&self, invite: &str, news: NewsSender) -> Result<Started, FederationsError> {
         let invite = parsed(invite)?;
         let shelf = self.store.shelf(invite.federation);
+        let mut rows = Memory::default();
+        if self.used_before {
+            // ⚠ First, so that no crash leaves a wallet that thinks its words are new: it would use a note's index a second time (SPEC MIN-6).
+            let marked = shelf.begin(unrestored()).await;
+            marked.map_err(|lost| FederationsError::Store(lost.to_string()))?;
+            rows.apply(unrestored());
+        }
         let joined = Carrier::join(&invite, &self.seed, shelf).await;
         let joined = joined.map_err(|error| FederationsError::Join(error.to_string()))?;
-        self.run(joined.federation, joined.rows, news).await
+        rows.0.extend(joined.rows.0);
+        self.run(joined.federation, rows, news).await
     }
 }
 

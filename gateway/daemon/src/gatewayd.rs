@@ -29,7 +29,7 @@ use guildmint_daemon::{
 use guildmint_gateway::{
     federation::News,
     node::{LightningNode, NoNode},
-    Command, DamagedRow, Event, Gateway, Settings as Served,
+    Command, DamagedRow, Event, FederationView, Gateway, Settings as Served,
 };
 use guildmint_gateway_ldk::{Node, NodeConfig, StartError as NodeError};
 use guildmint_gateway_store::{GatewayStore, Space, StoreLost};
@@ -41,7 +41,7 @@ use crate::{
     config::{Lightning, Settings},
     federations::{Federations, FederationsError, Running, Started},
     handle::{Handle, Inner},
-    hands::{Threads, Work},
+    hands::{Seen, Threads, Work},
     ledger::Ledger,
     metrics::Metrics,
     place::{Place, PlaceError},
@@ -118,6 +118,18 @@ pub struct Gatewayd {
     running: Arc<Running>,
     store: GatewayStore,
     data_dir: std::path::PathBuf,
+}
+
+/// A gateway that nobody can reach yet.
+struct Begun {
+    handle: Handle,
+    /// Federations as they were served before.
+    served: Vec<FederationView>,
+    settings: Settings,
+    stopping: Sender<Infallible>,
+    wish: Receiver<()>,
+    shell: JoinHandle<()>,
+    threads: Threads,
 }
 
 /// Runs a gateway until SIGTERM, SIGINT or its operator's wish.
@@ -209,9 +221,33 @@ impl Gatewayd {
     /// # Errors
     /// If anything that it needs is missing: nothing then runs but the node, which is the caller's.
     pub async fn start(parts: Parts) -> Result<Self, RunError> {
+        let begun = Self::begin(parts).await?;
+        let handle = begun.handle;
+        announce_place(&handle, begun.served).await;
+        let (api, admin) = open(&handle, &begun.settings).await?;
+        tracing::info!(
+            api = %api.address(), admin = %admin.address(), lightning = ?handle.0.lightning,
+            node = ?handle.0.node.state().node_id.map(|id| id.to_string()), "running"
+        );
+        Ok(Self {
+            api,
+            admin,
+            stopping: begun.stopping,
+            wish: begun.wish,
+            inputs: handle.0.inputs.clone(),
+            shell: begun.shell,
+            threads: begun.threads,
+            running: Arc::clone(&handle.0.running),
+            store: handle.0.store.clone(),
+            data_dir: begun.settings.data_dir,
+        })
+    }
+
+    /// Everything but the listeners.
+    async fn begin(parts: Parts) -> Result<Begun, RunError> {
         let Parts {
             settings,
-            place: Place { store, seed },
+            place: Place { store, seed, .. },
             node,
             lightning,
             federations,
@@ -221,27 +257,20 @@ impl Gatewayd {
         let ledger = Arc::new(Ledger::new(Arc::clone(&metrics)));
         ledger.load(&store, gateway.totals().payments)?;
         let served = gateway.federations();
-        let running = Arc::new(Running::default());
         let (inputs, queue) = bounded(MAX_INPUTS);
         let (news, heard) = bounded(MAX_NEWS);
-        for Started {
-            id,
-            network,
-            federation,
-        } in federations.start(news.clone()).await?
-        {
-            if network == settings.network {
-                running.add(id, federation);
-            } else {
-                // It was joined by mistake, and is not served.
-                tracing::warn!(federation = %id, %network, "a federation on another network is left alone");
-                federation.stop().await;
-            }
-        }
+        let running = carry(&*federations, settings.network, &news).await?;
         let (warnings, recovery) = (
             Arc::new(Warnings::default()),
             Arc::new(Recovery::new(settings.data_dir.join(RECOVERY_FILE))),
         );
+        let seen = Arc::new(Seen::new(node.state()));
+        let work = Work {
+            node: Arc::clone(&node),
+            inputs: inputs.clone(),
+            recovery: Arc::clone(&recovery),
+            seen: Arc::clone(&seen),
+        };
         let (saves, saving) = unbounded();
         let (calls, to_call) = mpsc::channel();
         let hands = Hands {
@@ -253,16 +282,10 @@ impl Gatewayd {
             ledger: Arc::clone(&ledger),
             metrics: Arc::clone(&metrics),
         };
-        let shell = Shell::new(gateway, queue, hands);
-        task::spawn(wait_for_saves(saving, inputs.clone()));
-        let work = Work {
-            node: Arc::clone(&node),
-            inputs: inputs.clone(),
-            recovery: Arc::clone(&recovery),
-        };
         // What these bring waits in the queue until the loop has told the time.
         let threads = Threads::start(&work, to_call)?;
-        let shell = task::spawn(shell.run());
+        let shell = task::spawn(Shell::new(gateway, queue, hands).run());
+        task::spawn(wait_for_saves(saving, inputs.clone()));
         task::spawn(listen(heard, inputs.clone()));
         let (stopping, stops) = bounded(1);
         let (stop, wish) = bounded(1);
@@ -277,6 +300,7 @@ impl Gatewayd {
             ledger,
             metrics,
             recovery,
+            seen,
             network: settings.network,
             api_url: settings.api_url.clone(),
             lightning,
@@ -286,23 +310,14 @@ impl Gatewayd {
             payments: Default::default(),
             joining: Default::default(),
         }));
-        announce_place(&handle, served).await;
-        let (api, admin) = open(&handle, &settings).await?;
-        tracing::info!(
-            api = %api.address(), admin = %admin.address(), lightning = ?handle.0.lightning,
-            node = ?handle.0.node.state().node_id.map(|id| id.to_string()), "running"
-        );
-        Ok(Self {
-            api,
-            admin,
+        Ok(Begun {
+            handle,
+            served,
+            settings,
             stopping,
             wish,
-            inputs,
             shell,
             threads,
-            running,
-            store,
-            data_dir: settings.data_dir,
         })
     }
 
@@ -346,6 +361,30 @@ impl Gatewayd {
     }
 }
 
+/// Starts the clients of all federations that were joined.
+async fn carry(
+    federations: &dyn Federations,
+    wanted: bitcoin::Network,
+    news: &Sender<(FederationId, News)>,
+) -> Result<Arc<Running>, RunError> {
+    let running = Arc::new(Running::default());
+    for Started {
+        id,
+        network,
+        federation,
+    } in federations.start(news.clone()).await?
+    {
+        if network == wanted {
+            running.add(id, federation);
+        } else {
+            // It was joined by mistake, and is not served.
+            tracing::warn!(federation = %id, %network, "a federation on another network is left alone");
+            federation.stop().await;
+        }
+    }
+    Ok(running)
+}
+
 /// The gateway from its rows. Those that are not resident are not needed.
 fn load(store: &GatewayStore, seed: &[u8; 64]) -> Result<Gateway, RunError> {
     let prefix = Space::Gateway.key(&[Key::RESIDENT]);
@@ -367,7 +406,7 @@ async fn listen(news: Receiver<(FederationId, News)>, inputs: Sender<Input>) {
 }
 
 /// Federations are told where wallets reach the gateway, if that has changed since it last ran.
-async fn announce_place(handle: &Handle, served: Vec<guildmint_gateway::FederationView>) {
+async fn announce_place(handle: &Handle, served: Vec<FederationView>) {
     let moved = served
         .into_iter()
         .filter(|view| !view.left && view.settings.api_url != handle.0.api_url);

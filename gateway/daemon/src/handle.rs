@@ -20,14 +20,15 @@ use futures::{
 use guildmint_core::FederationId;
 use guildmint_daemon::health::Check;
 use guildmint_gateway::{
-    node::LightningNode, Command, ContractKey, FederationView, Gateway, GatewayError, PaymentView,
-    Reply, Totals,
+    node::{LightningNode, NodeState},
+    Command, ContractKey, FederationView, Gateway, GatewayError, PaymentView, Reply, Totals,
 };
 use guildmint_gateway_store::GatewayStore;
 use guildmint_ln::{InvoiceHash, PayRequest};
 
 use crate::{
     federations::{Federations, NewsSender, Running},
+    hands::Seen,
     ledger::Ledger,
     metrics::Metrics,
     overview::{check, federations_check, halt_check, node_check, FederationFacts, Overview},
@@ -61,6 +62,7 @@ pub(crate) struct Inner {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) recovery: Arc<Recovery>,
+    pub(crate) seen: Arc<Seen>,
     pub(crate) network: bitcoin::Network,
     pub(crate) api_url: Option<String>,
     /// `host:port` at which other nodes connect.
@@ -195,19 +197,7 @@ impl Handle {
         let seen = self
             .look(|gateway| (gateway.federations(), gateway.totals()))
             .await;
-        self.checks_of(seen.as_ref())
-    }
-
-    fn checks_of(&self, seen: Option<&(Vec<FederationView>, Totals)>) -> Vec<Check> {
-        let Some((federations, totals)) = seen else {
-            return vec![check("loop", Err("it does not answer".to_owned()))];
-        };
-        vec![
-            check("loop", Ok("it answers".to_owned())),
-            node_check(&self.0.node.state()),
-            federations_check(federations),
-            halt_check(totals),
-        ]
+        checks_of(seen.as_ref(), &self.0.seen.state())
     }
 
     /// Payments under way.
@@ -225,13 +215,13 @@ impl Handle {
         let seen = self
             .look(|gateway| (gateway.federations(), gateway.totals()))
             .await;
-        let checks = self.checks_of(seen.as_ref());
+        let node = self.blocking(|inner| inner.node.state()).await;
+        let checks = checks_of(seen.as_ref(), &node);
         let (views, totals) = seen.unwrap_or_default();
         let mut federations = Vec::new();
         for view in views {
             federations.push(self.facts(view).await);
         }
-        let node = inner.node.state();
         let key = node.node_id.map(|id| id.to_string());
         let connect = key.map(|key| {
             let places = inner.lightning.iter();
@@ -279,6 +269,19 @@ impl Handle {
         let inner = Arc::clone(&self.0);
         task::spawn_blocking(move || work(&inner)).await
     }
+}
+
+/// What wallets need to be in order.
+fn checks_of(seen: Option<&(Vec<FederationView>, Totals)>, node: &NodeState) -> Vec<Check> {
+    let Some((federations, totals)) = seen else {
+        return vec![check("loop", Err("it does not answer".to_owned()))];
+    };
+    vec![
+        check("loop", Ok("it answers".to_owned())),
+        node_check(node),
+        federations_check(federations),
+        halt_check(totals),
+    ]
 }
 
 /// For metrics.

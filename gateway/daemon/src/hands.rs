@@ -9,7 +9,7 @@ use std::{
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc::{self, sync_channel, Receiver, SyncSender},
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -51,6 +51,25 @@ pub(crate) struct Work {
     pub(crate) node: Arc<dyn LightningNode>,
     pub(crate) inputs: Sender<Input>,
     pub(crate) recovery: Arc<Recovery>,
+    pub(crate) seen: Arc<Seen>,
+}
+
+/// The node as it was seen last: for questions that anybody may ask, and which must not make the node wait.
+#[derive(Debug)]
+pub(crate) struct Seen(Mutex<NodeState>);
+
+impl Seen {
+    pub(crate) fn new(state: NodeState) -> Self {
+        Self(Mutex::new(state))
+    }
+
+    pub(crate) fn state(&self) -> NodeState {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, NodeState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Threads {
@@ -136,6 +155,7 @@ fn watch(work: &Work, stopped: &AtomicBool) {
     let mut told: Option<NodeState> = None;
     while !stopped.load(Ordering::Relaxed) {
         let state = work.node.state();
+        *work.seen.lock() = state.clone();
         if told.as_ref().is_none_or(|told| has_changed(told, &state)) {
             work.recovery.note(&*work.node, &state);
             if !tell(&work.inputs, Event::NodeState(Box::new(state.clone()))) {
@@ -163,7 +183,43 @@ fn has_changed(told: &NodeState, state: &NodeState) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use async_std::channel::bounded;
+    use guildmint_gateway::node::{fake::FakeLightning, Closing};
+
     use super::*;
+
+    /// SPEC GW-8: what is known of channels must survive the loss of all else.
+    #[test]
+    fn the_recovery_file_is_written_before_a_change_of_channels_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recovery.json");
+        let node = FakeLightning::new(1, 1_700_000_000).add_node(1_000);
+        let channel = node.state().channels[0].id;
+        node.close_channel(channel, Closing::Cooperative).unwrap();
+        let (inputs, told) = bounded(8);
+        let work = Work {
+            seen: Arc::new(Seen::new(node.state())),
+            node: Arc::new(node),
+            inputs,
+            recovery: Arc::new(Recovery::new(path.clone())),
+        };
+        let (wake, woken) = sync_channel(1);
+        let stopped = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&stopped);
+        let thread = thread::spawn(move || deliver(&work, &woken, &end));
+        let event = block_on(told.recv()).unwrap();
+        let is_written = path.exists();
+        stopped.store(true, Ordering::Relaxed);
+        wake.send(()).unwrap();
+        thread.join().unwrap();
+        let Input::Event(Event::Node(delivery)) = event else {
+            panic!("something else is told");
+        };
+        assert!(matches!(delivery.event, node::Event::Channel { .. }));
+        assert!(is_written);
+    }
 
     #[test]
     fn a_node_that_follows_the_chain_is_news_now_and_then() {

@@ -271,7 +271,11 @@ fn warnings(overview: &Overview) -> Markup {
         .take(MAX_WARNINGS)
         .map(|warning| {
             let age_s = now().0.saturating_sub(warning.at_ms) / 1000;
-            vec![html! { (ago(age_s)) }, html! { (visible(&warning.text)) }]
+            let often = html! { @if warning.times > 1 { " (" (warning.times) " times)" } };
+            vec![
+                html! { (ago(age_s)) },
+                html! { (visible(&warning.text)) (often) },
+            ]
         })
         .collect();
     let more = overview.warnings.len().saturating_sub(MAX_WARNINGS);

@@ -63,6 +63,8 @@ pub struct Place {
     pub store: GatewayStore,
     /// The words.
     pub seed: Seed,
+    /// The words may have been used with another database: what they have in a federation is looked for when it is joined.
+    pub used_before: bool,
 }
 
 impl Place {
@@ -87,7 +89,11 @@ impl Place {
         // First the lock: two processes must never be one gateway.
         let store = GatewayStore::open(&place, on_loss)?;
         match own(&store, settings, words) {
-            Ok(seed) => Ok(Self { store, seed }),
+            Ok((seed, used_before)) => Ok(Self {
+                store,
+                seed,
+                used_before,
+            }),
             Err(error) => {
                 // Closed, so that whoever mends it can open it at once.
                 let _ = store.close();
@@ -97,16 +103,21 @@ impl Place {
     }
 }
 
-/// The words of this database's gateway.
+/// The words of this database's gateway, and whether they may have been used before it.
 fn own(
     store: &GatewayStore,
     settings: &Settings,
     words: Option<&Path>,
-) -> Result<Seed, PlaceError> {
+) -> Result<(Seed, bool), PlaceError> {
     let path = settings.data_dir.join(SEED_FILE).display().to_string();
     let (seed_key, network_key) = (Space::Daemon.key(b"seed"), Space::Daemon.key(b"network"));
+    let used_key = Space::Daemon.key(b"words used before");
     let known = store.get(seed_key.clone())?;
-    let seed = match (Seed::load(&settings.data_dir)?, words) {
+    let found = Seed::load(&settings.data_dir)?;
+    // ⚠ Words that are there though the database knows of none may have been used with one that is lost.
+    let is_used = known.is_none() && (found.is_some() || words.is_some());
+    let is_used = is_used || store.get(used_key.clone())?.is_some();
+    let seed = match (found, words) {
         (Some(_), Some(_)) => return Err(SeedError::Present(path).into()),
         (Some(seed), None) => seed,
         (None, None) if known.is_some() => return Err(PlaceError::NoSeed(path)),
@@ -115,16 +126,16 @@ fn own(
                 Some(words) => Seed::read(words)?,
                 None => Seed::random()?,
             };
-            if known.is_none_or(|known| known == seed.fingerprint()) {
+            let fits = |known: &Vec<u8>| *known == seed.fingerprint();
+            if known.as_ref().is_none_or(fits) {
                 seed.store(&settings.data_dir)?;
             }
             seed
         }
     };
     let (fingerprint, network) = (seed.fingerprint(), settings.network.to_string());
-    match store.get(seed_key.clone())? {
-        Some(known) if known != fingerprint => return Err(PlaceError::OtherSeed(path)),
-        _ => {}
+    if known.is_some_and(|known| known != fingerprint) {
+        return Err(PlaceError::OtherSeed(path));
     }
     match store.get(network_key.clone())? {
         Some(found) if found != network.as_bytes() => {
@@ -138,6 +149,7 @@ fn own(
     store.save(Changes::from([
         (seed_key, Some(fingerprint.to_vec())),
         (network_key, Some(network.into_bytes())),
+        (used_key, is_used.then(Vec::new)),
     ]))?;
-    Ok(seed)
+    Ok((seed, is_used))
 }

@@ -191,3 +191,57 @@ fn a_loss_is_not_weighed_before_all_that_there_is_is_known() {
     assert_eq!(world.gateway.totals().earned_msat(), -20);
     assert!(!world.gateway.totals().halted);
 }
+
+#[test]
+fn a_contract_that_was_refunded_is_not_paid() {
+    let mut world = World::new(1);
+    let purchase = buy(&world, 1);
+    world.mine(1008);
+    world.federations[0]
+        .refund(purchase.contract, None)
+        .unwrap();
+    let ticket = world.pay(&purchase);
+    world.settle();
+    let closed = Err(GatewayError::Closed(purchase.contract));
+    assert_eq!(world.replies[&ticket], closed);
+    assert_eq!(world.dispatched(1), 0);
+}
+
+#[test]
+fn e_cash_that_is_about_to_leave_is_not_promised_again() {
+    let mut world = World::new(1);
+    let invoices = [1, 2].map(|number| {
+        let offer = world.offer(0, number, 3_000_000, true);
+        (number, world.receive(0, offer))
+    });
+    world.federations[0].stall(true);
+    for (number, invoice) in invoices {
+        world.pay_from_outside(number, &invoice, 3_000_500);
+        world.rounds(30);
+    }
+    assert_eq!(world.state_of(1), ["funding"]);
+    assert_eq!(world.state_of(2), ["returned"]);
+    world.federations[0].stall(false);
+    world.settle();
+    assert_eq!(world.state_of(1), ["paid"]);
+}
+
+#[test]
+fn so_many_invoices_wait_and_no_more() {
+    let mut world = World::new(1);
+    let expires_at = world.height() + 144;
+    let federation = world.federations[0].clone();
+    let asked = (0..=limits::MAX_INVOICES).map(|number| {
+        let mut hash = [1; 32];
+        hash[..8].copy_from_slice(&number.to_le_bytes());
+        let offer = federation.offer(hash.into(), msat(AMOUNT), expires_at, None);
+        let request = world.request(0, offer);
+        world.ask(Command::Invoice(request))
+    });
+    let mut asked: Vec<Ticket> = asked.collect();
+    world.rounds(3);
+    let last = &world.replies[&asked.pop().unwrap()];
+    assert!(matches!(last, Err(GatewayError::Busy(_))), "{last:?}");
+    let is_made = |ticket| matches!(world.replies[ticket], Ok(Reply::Invoice(_)));
+    assert!(asked.iter().all(is_made));
+}

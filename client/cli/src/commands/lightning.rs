@@ -1,10 +1,14 @@
 //! Payments over Lightning.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::{
+    io::{BufRead as _, IsTerminal as _},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use guildmint_client::{
-    Client, ClientError, Command, LnPrice, OperationId, Payable, Phase, Reply, View,
+    Client, ClientError, Command, GatewayKey, LnPrice, OperationId, Payable, Phase, Reply, View,
 };
+use guildmint_client_bolt12::{note, Offer, OfferError};
 use serde_json::{json, Value as Json};
 
 use super::{document, read_stdin, show_qr};
@@ -48,7 +52,10 @@ async fn pay(arguments: &Arguments, signals: &Signals, command: &LnPay) -> Resul
         text => text.to_owned(),
     };
     let mut wallet = Wallet::open(arguments, signals).await?;
-    let payable = Payable::Invoice(text);
+    let (payable, gateway) = match Offer::is_one(&text) {
+        true => fetch(&mut wallet, command, &text).await?,
+        false => (Payable::Invoice(text), command.gateway),
+    };
     // ⚠ Told before a price is asked: whoever confirms it would think to pay a second time.
     if let Some(operation) = wallet.client().paying(&payable)? {
         wallet
@@ -61,7 +68,7 @@ async fn pay(arguments: &Arguments, signals: &Signals, command: &LnPay) -> Resul
             .await?;
         return ended(wallet, operation, command, true).await;
     }
-    let price = quote(&mut wallet, command, payable.clone()).await?;
+    let price = quote(&mut wallet, gateway, payable.clone()).await?;
     let offer = json!(price);
     if command.dry_run {
         wallet.close().await?;
@@ -100,13 +107,56 @@ async fn ended(
     Ok(document)
 }
 
-async fn quote(wallet: &mut Wallet, command: &LnPay, payable: Payable) -> Result<LnPrice, Failure> {
-    let gateway = command.gateway;
+async fn quote(
+    wallet: &mut Wallet,
+    gateway: Option<GatewayKey>,
+    payable: Payable,
+) -> Result<LnPrice, Failure> {
     let question = Command::LnQuote { payable, gateway };
     match wallet.command("asking the price", question).await? {
         Reply::LnQuote(price) => Ok(price),
         other => Err(unexpected(&other)),
     }
+}
+
+/// Has a gateway fetch an invoice of an offer. ⚠ What it brings is checked before anything else is done with it.
+async fn fetch(
+    wallet: &mut Wallet,
+    command: &LnPay,
+    text: &str,
+) -> Result<(Payable, Option<GatewayKey>), Failure> {
+    let refused = |error: OfferError| Failure::new(Exit::Usage, "invalid_offer", error);
+    let network = wallet.client().federation().network;
+    let offer = Offer::read(text, &network, now_s()).map_err(refused)?;
+    let amount = offer.amount(command.amount).map_err(refused)?;
+    let mut random = [0; 8];
+    getrandom::getrandom(&mut random)
+        .map_err(|error| Failure::new(Exit::Failed, "no_randomness", error))?;
+    let note = note(command.note.as_deref(), random);
+    let question = Command::LnFetch {
+        offer: offer.text(),
+        amount,
+        note: Some(note.clone()),
+        gateway: command.gateway,
+    };
+    let reply = wallet.command("asking the payee", question).await?;
+    let Reply::LnFetched { gateway, answer } = reply else {
+        return Err(unexpected(&reply));
+    };
+    let fetched = offer.check(answer, amount, &note, now_s());
+    let wrong = |error| {
+        Failure::new(Exit::Refused, "wrong_invoice", error)
+            .remedy("nothing was locked; take another gateway")
+            .detail("gateway", gateway.to_string())
+    };
+    let fetched = fetched.map_err(wrong)?;
+    Ok((Payable::Fetched(Box::new(fetched)), Some(gateway)))
+}
+
+/// The time in seconds since 1970. Before that it is 0.
+fn now_s() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 fn unexpected(reply: &Reply) -> Failure {
@@ -159,11 +209,7 @@ async fn invoice(
     let view = wallet.client().operation(operation)?;
     let Some(text) = invoice_of(&view) else {
         // Which fails, or says that it is still under way.
-        return Ok(json!(
-            wallet
-                .end(operation, Some(std::time::Duration::ZERO))
-                .await?
-        ));
+        return Ok(json!(wallet.end(operation, Some(Duration::ZERO)).await?));
     };
     if command.qr {
         // Capitals make smaller codes.

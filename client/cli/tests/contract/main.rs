@@ -352,6 +352,7 @@ fn what_cannot_be_paid_over_lightning_is_told_before_anybody_is_asked() {
     for invoice in ["lnbc1", "guildnote1", "lightning:", federation::ADDRESS] {
         run(path, &["ln", "pay", invoice]).bad(2, "invalid_invoice");
     }
+    run(path, &["ln", "pay", "lno1"]).bad(2, "invalid_offer");
     run(path, &["ln", "pay"]).bad(2, "usage");
     run(path, &["ln", "pay", "lnbc1", "--max-fee", "5"]).bad(2, "usage");
     run(path, &["ln", "pay", "lnbc1", "--gateway", "00"]).bad(2, "usage");

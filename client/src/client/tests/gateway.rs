@@ -9,12 +9,13 @@ use bitcoin::{
 use guildmint_core::{
     ledger::{Ledger, View},
     module::{Later, Query, Reject, ServerModule},
-    Amount, OutPoint,
+    Amount, Bytes, OutPoint,
 };
 use guildmint_ln::{
-    Announcement, ContractAnswer, ContractId, FeeSchedule, Forfeit, GatewayInfo, GatewayReply,
-    IncomingContract, InvoiceAnswer, InvoiceHash, InvoiceRequest, LnInput, LnOutput, OfferRef,
-    PayRequest, PaymentHash, Preimage, ServedFederation, Terms, Vouching, Witness,
+    fetched_request, Announcement, ContractAnswer, ContractId, FeeSchedule, FetchAnswer,
+    FetchRequest, Forfeit, GatewayInfo, GatewayReply, IncomingContract, InvoiceAnswer, InvoiceHash,
+    InvoiceRequest, LnInput, LnOutput, OfferRef, PayRequest, PaymentHash, Preimage,
+    ServedFederation, Terms, Vouching, Witness,
 };
 use lightning_invoice::{Currency, InvoiceBuilder, PaymentSecret};
 use secp256k1::SECP256K1;
@@ -60,6 +61,9 @@ pub enum Manners {
     /// It refuses to make invoices, for good.
     Refuses,
 }
+
+/// A fetched invoice, in hexadecimal. The wallet does not read it.
+pub const FETCHED: &str = "abcdef";
 
 pub struct FakeGateway {
     key: Keypair,
@@ -227,7 +231,7 @@ impl Fake {
             (_, Manners::Vanishes) => gone,
             (GatewayCall::Pay(request), _) => self.pay_by(place, request),
             (GatewayCall::Invoice(request), _) => Some(self.make_invoice(place, request)),
-            (GatewayCall::Fetch(_), _) => gone,
+            (GatewayCall::Fetch(request), _) => Some(self.fetch(place, request)),
         }
     }
 
@@ -255,7 +259,9 @@ impl Fake {
         let Terms::Outgoing(contract) = account.terms else {
             panic!("not for a gateway");
         };
-        assert_eq!(contract.invoice_hash, InvoiceHash::new(&request.invoice));
+        let named = fetched_request(&request.invoice).map(|_| FETCHED);
+        let invoice = named.unwrap_or(&request.invoice);
+        assert_eq!(contract.invoice_hash, InvoiceHash::new(invoice));
         let (gateway_key, manners) = (self.gateways[place].key, self.gateways[place].manners);
         let reply = |reply| Some(Ok(json!(reply)));
         let forfeit =
@@ -280,6 +286,24 @@ impl Fake {
                 }
             }
         }
+    }
+
+    /// What a payee answers, whose preimage is all ones.
+    fn fetch(&mut self, place: usize, request: &FetchRequest) -> Result<Json, RequestError> {
+        assert_eq!(request.federation, self.genesis.id());
+        let amount_msat = match self.gateways[place].manners {
+            Manners::Greedy => request.amount_msat + 1,
+            _ => request.amount_msat,
+        };
+        let contract_msat = amount_msat + amount_msat.div_ceil(100);
+        Ok(json!(FetchAnswer {
+            request: Bytes([5; 32]),
+            hash: Preimage::from([1; 32]).hash(),
+            amount_msat: Amount::from_msat(amount_msat).unwrap(),
+            contract_amount_msat: Amount::from_msat(contract_msat).unwrap(),
+            invoice: FETCHED.into(),
+            invoice_hash: InvoiceHash::new(FETCHED),
+        }))
     }
 
     fn claim(&mut self, place: usize, contract: ContractId, preimage: Preimage) {

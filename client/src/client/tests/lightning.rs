@@ -12,7 +12,7 @@ use super::{
     world::{sat, Crash, World},
     *,
 };
-use crate::{GatewayCall, Payable, View};
+use crate::{FetchedInvoice, GatewayCall, Payable, View};
 
 /// What payments in these stories are of: 1,000 sat, of which a gateway takes a hundredth.
 const AMOUNT: u64 = 1_000_000;

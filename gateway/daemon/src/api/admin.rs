@@ -35,7 +35,7 @@ const ABOUT_BACKUPS: [&str; 5] = [
     "The database cannot be restored from a copy: a channel whose state is old is lost to the peer. It refuses old copies, and is never \
      to be put back. What may be replicated is the whole database at once, synchronously, such as by PostgreSQL.",
     "Payments under way are lost with the database: what was paid to Lightning and not claimed, and contracts that were funded and not opened.",
-    "Put back onto another machine: stop the gateway, move the whole data directory with `gateway.starts`, and never start the old one again.",
+    "Put back onto another machine: stop the gateway, move the whole data directory with `gateway.saves`, and never start the old one again.",
 ];
 
 fn allowed(path: &str) -> &'static str {
@@ -52,6 +52,7 @@ pub(crate) fn server(handle: Handle, access: Access) -> Server<Handle> {
     Gate::new(access).guard(&mut server);
     looking(&mut server);
     doing(&mut server);
+    ruling(&mut server);
     server
 }
 
@@ -93,7 +94,8 @@ fn looking(server: &mut Server<Handle>) {
     server
         .at(CHANNELS)
         .get(|request: Request<Handle>| async move {
-            let channels = request.state().0.node.state().channels;
+            let node = request.state().blocking(|inner| inner.node.state()).await;
+            let channels = node.channels;
             Ok(json(StatusCode::Ok, &json!({ "channels": channels })))
         });
     server
@@ -150,6 +152,10 @@ fn doing(server: &mut Server<Handle>) {
     server
         .at("/ecash/receive")
         .post(|request| answer(ecash::receive(request)));
+}
+
+/// The gateway itself.
+fn ruling(server: &mut Server<Handle>) {
     server.at("/resume").post(|request: Request<Handle>| {
         answer(async move {
             let resumed = request.state().command(Command::Resume).await;

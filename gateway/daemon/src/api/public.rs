@@ -78,7 +78,7 @@ async fn info(request: Request<Handle>) -> Result<Response, Problem> {
         .look(|gateway| (gateway.federations(), gateway.totals().halted))
         .await;
     let (views, halted) = seen.ok_or_else(no_loop)?;
-    let state = handle.0.node.state();
+    let state = handle.0.seen.state();
     let node_key = state
         .node_id
         .and_then(|id| bitcoin::secp256k1::PublicKey::from_slice(&id.0).ok());

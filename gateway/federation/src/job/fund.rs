@@ -120,10 +120,12 @@ impl Fund {
     }
 
     /// ⚠ That its time is over counts of guardians alone for whom it is: others may not have come as far as its contract.
-    fn look(&self, desk: &mut Desk<'_>) {
+    fn look(&mut self, desk: &mut Desk<'_>) {
+        let Some(height) = desk.height else {
+            return desk.try_later(&mut self.failures);
+        };
         let last = self.funding.valid_until;
-        let is_over = desk.height.is_some_and(|height| height > last);
-        let past = match is_over {
+        let past = match height > last {
             true => format!("?past={last}"),
             false => String::new(),
         };

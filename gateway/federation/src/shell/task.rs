@@ -13,7 +13,7 @@ use async_std::{
 };
 use futures::{channel::oneshot, select_biased, FutureExt as _};
 use guildmint_client::{Client, ClientError, Command, Millis, Reply, RequestId, Ticket};
-use guildmint_client_http::{ChainSource, Guardians};
+use guildmint_client_http::{ChainSource, Gateways, Guardians};
 use guildmint_core::FederationId;
 use guildmint_gateway::federation::{News, Order};
 
@@ -53,6 +53,7 @@ pub(super) struct Task<D> {
     id: FederationId,
     carrier: Carrier,
     guardians: Guardians,
+    gateways: Gateways,
     chain: Option<Arc<dyn ChainSource>>,
     disk: D,
     news: Sender<(FederationId, News)>,
@@ -74,6 +75,7 @@ impl<D: Disk> Task<D> {
         Self {
             id: carrier.client().genesis().id(),
             guardians: Guardians::new(carrier.client().apis().clone()),
+            gateways: Gateways::new(),
             carrier,
             chain,
             disk,
@@ -204,11 +206,13 @@ impl<D: Disk> Task<D> {
                 let guardians = self.guardians.clone();
                 self.later(async move { answer(request, guardians.ask(peer, &body).await) });
             }
-            // A gateway has its own node, and asks no other gateway for anything.
-            Client::AskGateway { request, .. } => {
-                let error = "gateways ask no gateways".to_owned();
-                let result = Err(guildmint_client::RequestError::Unreachable(error));
-                self.later(async move { guildmint_client::Event::Gateway { request, result } });
+            // The operator pays by another gateway.
+            Client::AskGateway { request, url, call } => {
+                let gateways = self.gateways.clone();
+                self.later(async move {
+                    let result = gateways.ask(&url, &call).await;
+                    guildmint_client::Event::Gateway { request, result }
+                });
             }
             Client::FindDeposits { operation, script } => {
                 let chain = self.chain.clone();

@@ -10,8 +10,8 @@ use secp256k1::{hashes::Hash as _, Secp256k1};
 
 use super::{
     super::{
-        Balances, ChainTxid, Channel, ChannelId, ChannelOrder, Closing, Command, Delivery,
-        HeldHtlcs, InvoiceOrder, LightningNode, NodeState, OwnInvoiceOrder, PaymentHash,
+        Balances, ChainTxid, Channel, ChannelChange, ChannelId, ChannelOrder, Closing, Command,
+        Delivery, HeldHtlcs, InvoiceOrder, LightningNode, NodeState, OwnInvoiceOrder, PaymentHash,
         PaymentOrder, Peer, Preimage, Refusal, SentPayment, SentState, Wake, Withdrawal,
         MAX_LISTED,
     },
@@ -267,7 +267,23 @@ impl LightningNode for FakeNode {
         Ok(channel_of(self.place))
     }
 
-    fn close_channel(&self, _: ChannelId, _: Closing) -> Result<(), Refusal> {
+    /// It stays: there is no other way to the network. But it is told.
+    fn close_channel(&self, channel: ChannelId, _: Closing) -> Result<(), Refusal> {
+        {
+            let mut world = self.up()?;
+            let member = &mut world.members[self.place];
+            let (peer, reason) = (member.id, "closed by its operator".to_owned());
+            let change = ChannelChange::Closed {
+                reason,
+                stale: false,
+            };
+            member.tell(super::super::Event::Channel {
+                channel,
+                peer,
+                change,
+            });
+        }
+        self.lightning.wake_all();
         Ok(())
     }
 }

@@ -476,3 +476,68 @@ fn a_wallet_made_of_its_words_again_uses_no_key_a_second_time() {
     let both = world.fake.refund_keys();
     assert_eq!((first.len(), both.len()), (1, 2));
 }
+
+/// A gateway fetches an invoice of an offer, and whoever asked has checked it.
+fn fetched(world: &mut World) -> Result<FetchedInvoice, ClientError> {
+    let command = Command::LnFetch {
+        offer: "lno1".into(),
+        amount: msat(AMOUNT),
+        note: None,
+        gateway: None,
+    };
+    match world.command(0, command)? {
+        Reply::LnFetched { gateway, answer } => {
+            assert_eq!(gateway, world.fake.gateway_key(0));
+            let payee = key(77).public_key();
+            let expires_at_s = 3_000;
+            Ok(FetchedInvoice {
+                answer,
+                payee,
+                expires_at_s,
+            })
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn pay_fetched(fetched: &FetchedInvoice) -> Command {
+    Command::LnPay {
+        payable: Payable::Fetched(Box::new(fetched.clone())),
+        gateway: None,
+        max_fee: sat(100),
+    }
+}
+
+#[test]
+fn an_offer_is_paid_by_its_fetched_invoice() {
+    let mut world = world(Manners::Honest);
+    world.bill(1, AMOUNT);
+    let fetched = fetched(&mut world).unwrap();
+    let operation = world.start(0, pay_fetched(&fetched));
+    let view = world.end(0, operation);
+    assert_eq!(view.state, "paid");
+    assert_eq!(world.balance(0), FUNDS - AMOUNT - FEE);
+    let again = world.command(0, pay_fetched(&fetched));
+    assert!(matches!(again, Ok(Reply::AlreadyStarted { .. })));
+    balanced(&world);
+}
+
+#[test]
+fn a_gateway_that_fetches_something_else_or_wants_more_than_it_announced_is_not_paid() {
+    let mut world = world(Manners::Greedy);
+    assert_eq!(fetched(&mut world).unwrap_err().code(), "gateway_unusable");
+    world.fake.gateways[0].manners = Manners::Honest;
+    let right = fetched(&mut world).unwrap();
+    let mut dear = right.clone();
+    dear.answer.contract_amount_msat = msat(AMOUNT + FEE + 1);
+    let operation = world.start(0, pay_fetched(&dear));
+    let view = world.end(0, operation);
+    assert_eq!(view.details["problem"]["code"], "gateway_unusable");
+    let mut renamed = right;
+    renamed.answer.invoice_hash = guildmint_ln::InvoiceHash::new("x");
+    let refused = world.command(0, pay_fetched(&renamed));
+    assert_eq!(refused.unwrap_err().code(), "gateway_unusable");
+    assert_eq!(world.balance(0), FUNDS);
+    world.fake.gateways[0].manners = Manners::Vanishes;
+    assert_eq!(fetched(&mut world).unwrap_err().code(), "gateway_unusable");
+}
