@@ -164,7 +164,7 @@ impl Trial<'_> {
                 .collect();
             let killed = killer.run(self.plan.kills);
             load.end();
-            let worked = working.into_iter().map(join).collect();
+            let worked = working.into_iter().try_for_each(join);
             self.watch.end();
             together(killed, worked, [join(watching), join(mining)])
         })?;
@@ -201,7 +201,7 @@ impl Trial<'_> {
                 .collect();
             let killed = killer.run(self.plan.kills);
             market.end();
-            let worked = working.into_iter().map(join).collect();
+            let worked = working.into_iter().try_for_each(join);
             self.watch.end();
             together(killed, worked, [join(watching), join(mining)])
         })?;
