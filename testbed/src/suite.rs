@@ -77,7 +77,9 @@ impl Suite<'_> {
             Ok(())
         })?;
         self.step("programs", |suite| {
-            Ok(Programs::build(suite.cache, Build::Test, suite.stop).map(|_| ())?)
+            Programs::build(suite.cache, Build::Test, suite.stop)?;
+            Programs::build_gateway(suite.cache, Build::Test, suite.stop)?;
+            Ok(())
         })?;
         self.step("documentation", |suite| {
             let mut command = cargo(suite.cache);

@@ -19,6 +19,8 @@ use super::{wait, Dice, LIMIT};
 
 /// Between one kill and the next, in milliseconds.
 const PAUSE_MS: u64 = 1_500;
+/// The same where users pay over Lightning, which takes longer.
+const LIGHTNING_PAUSE_MS: u64 = 6_000;
 /// How long what was killed stays away at most, in milliseconds.
 const OUTAGE_MS: u64 = 2_000;
 /// How often all must be back before the next kill, in percent; otherwise some are killed while they start.
@@ -67,7 +69,12 @@ impl<'a> Killer<'a> {
     /// Kills until enough are killed, and waits until all are back.
     pub fn run(&mut self, kills: u64) -> Result<()> {
         while self.killed() < kills {
-            let pause_ms = self.dice.below(PAUSE_MS);
+            let state = State::load(self.directory)?;
+            let most_ms = match state.gateways.is_empty() {
+                true => PAUSE_MS,
+                false => LIGHTNING_PAUSE_MS,
+            };
+            let pause_ms = self.dice.below(most_ms);
             self.pause(pause_ms)?;
             let state = State::load(self.directory)?;
             if state.postgres.is_some() && self.dice.percent(15) {

@@ -332,8 +332,11 @@ fn obstacle(street: &Street, nodes: &Lightning) -> Result<Option<String>> {
     for gateway in &nodes.gateways {
         let status = gateway.status()?;
         let name = &gateway.spec.name;
-        if status.open > 0 {
-            return Ok(Some(format!("{name} has {} payments open", status.open)));
+        // Invoices that nobody has paid wait for hours.
+        let payments = gateway.payments()?;
+        let open = payments["open"].as_array().context("a list")?;
+        if let Some(payment) = open.iter().find(|it| it["state"] != "open") {
+            return Ok(Some(format!("{name} has not ended {payment}")));
         }
         if status.node.balances.closing_msat > 0 {
             return Ok(Some(format!("{name} waits for closed channels")));
