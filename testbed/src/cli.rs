@@ -126,6 +126,9 @@ pub enum Command {
         /// Where guardians keep their rows: sqlite, postgres, mixed, or both for first one and then the other.
         #[structopt(long, default_value = "sqlite", value_name = "kind", possible_values = &["sqlite", "postgres", "mixed", "both"])]
         database: String,
+        /// Measures payments over Lightning instead, by release builds.
+        #[structopt(long)]
+        lightning: bool,
         /// What the benchmarks are to do.
         arguments: Vec<String>,
     },
@@ -257,6 +260,7 @@ mod tests {
         let Command::Bench {
             database,
             arguments,
+            lightning: false,
         } = bench
         else {
             panic!("{bench:?}")

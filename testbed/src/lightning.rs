@@ -26,6 +26,8 @@ pub const CHANNEL: Amount = Amount::from_sat(10_000_000);
 pub const ECASH: Amount = Amount::from_sat(500_000);
 /// Blocks after which a channel is used by all, and announced.
 const CHANNEL_DEPTH: u64 = 6;
+/// Looks at the chain within which a node has saved what it knew at the first.
+const LOOKS_UNTIL_SAVED: u32 = 5;
 /// How long anything may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -144,6 +146,16 @@ impl Lightning {
         self.wait("Electrum that sees the last block", || {
             Ok(self.electrum.has_seen(height)?)
         })?;
+        self.gateways_see(height)
+    }
+
+    /// Mines, and waits until all gateways have seen it. Electrum may be gone.
+    pub fn mine_for_gateways(&self, blocks: u64) -> Result<(), LightningError> {
+        self.faucet.mine(blocks)?;
+        self.gateways_see(self.rpc.tip()?.height)
+    }
+
+    fn gateways_see(&self, height: u64) -> Result<(), LightningError> {
         for gateway in &self.gateways {
             let mut at_tip_ms = None;
             self.wait("gateway that sees the last block", || {
@@ -156,6 +168,18 @@ impl Lightning {
             })?;
         }
         Ok(())
+    }
+
+    /// Waits until a gateway's node has had the time to save all of what it is in the middle of: it looks at the chain several times a second, and
+    /// saves far more often. ⚠ One that is killed before closes a channel, since part of its state is newer than the rest.
+    pub fn rest(&self, gateway: &Gateway) -> Result<(), LightningError> {
+        let (mut looks, mut last) = (0, gateway.status()?.node.synced_at_ms);
+        self.wait("gateway that follows the chain", || {
+            let at_tip_ms = gateway.status()?.node.synced_at_ms;
+            looks += u32::from(at_tip_ms > last);
+            last = at_tip_ms;
+            Ok(looks >= LOOKS_UNTIL_SAVED)
+        })
     }
 
     fn fund(&self) -> Result<(), LightningError> {

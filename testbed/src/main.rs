@@ -4,6 +4,7 @@
 
 mod cli;
 mod demo;
+mod payments;
 mod soak;
 mod suite;
 
@@ -143,8 +144,12 @@ impl Testbed {
             Command::Soak(soak) => self.soak(&soak),
             Command::Sim { arguments } => self.sim(arguments),
             Command::Bench {
+                lightning: true, ..
+            } => self.bench_lightning(),
+            Command::Bench {
                 database,
                 arguments,
+                ..
             } => self.bench(&database, &arguments),
         }
     }
@@ -346,6 +351,34 @@ impl Testbed {
             eprintln!("guardians with {databases:?}");
             self.bench_with(databases, arguments)?;
         }
+        Ok(())
+    }
+
+    fn bench_lightning(&self) -> Result<()> {
+        let folder = tempfile::Builder::new()
+            .prefix("guildmint-bench-")
+            .tempdir()?;
+        let tools = Tools::find_or_build(&self.cache, 4, Build::Release, &self.stop)?;
+        let nodes = NodePrograms::find_or_build(&self.cache, Build::Release, &self.stop)?;
+        let programs = tools
+            .programs
+            .as_ref()
+            .context("the wallet was not built")?;
+        let options = Options {
+            directory: folder.path().join("net"),
+            guardians: 4,
+            databases: Databases::Sqlite,
+            keys: Keys::Dealt,
+            lifetime: Lifetime::Tethered,
+        };
+        let mut network = Network::up(options, &self.cache, &tools, &self.stop)?;
+        let directory = network.directory().to_owned();
+        let nodes = network.add_lightning(2, &nodes, &self.cache)?;
+        let measured = payments::run(&network, &nodes, programs, &self.stop);
+        drop(network);
+        // What was started again has outlived the network's own value.
+        network::stop_all(&directory)?;
+        println!("{}", measured?);
         Ok(())
     }
 

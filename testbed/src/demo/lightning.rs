@@ -1,8 +1,10 @@
 //! Payments over Lightning, also when gateways fail. Every figure is checked.
 
+mod vanish;
+
 use std::{path::Path, thread, time::Duration};
 
-use anyhow::{anyhow, ensure, Context, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use bitcoin::{
     hashes::{sha256, Hash as _},
     Amount,
@@ -12,12 +14,11 @@ use serde_json::Value;
 
 use guildmint_testbed::{
     control::{control, Order},
-    federation::FINALITY_BLOCKS,
     lightning::Lightning,
     network::Network,
     stop::Stop,
     table::Table,
-    wallet::Answer,
+    wallet::{Answer, Wallet},
 };
 
 use super::{equal, msat, sat, Audit, Demo};
@@ -30,18 +31,8 @@ const RECEIVED: Amount = Amount::from_sat(30_000);
 const INTERNAL: Amount = Amount::from_sat(10_000);
 /// What alice pays while a gateway is killed.
 const KILLED: Amount = Amount::from_sat(40_000);
-/// What alice would have paid through a gateway that vanishes. Less would be dust where miners ask as much as Electrum believes on regtest.
-const VANISHED: Amount = Amount::from_sat(100_000);
-/// Blocks for which money is locked for a gateway, and some more. A gateway that has vanished cannot keep it for longer.
-const LOCKED_BLOCKS: u64 = 1_020;
-/// Blocks that are mined at a time, so that the others keep up.
-const MINED_AT_ONCE: u64 = 60;
 /// What a federation takes for funding a contract and for taking it back, at most, in millisatoshi.
 const FEW_MSAT: i128 = 1_000_000;
-/// What closing one channel alone, and sweeping what is in it, may cost one side, in millisatoshi: Electrum's fees on regtest are high.
-const CLOSING_MSAT: i128 = 200_000_000;
-/// Blocks that are mined between two looks at a channel that is being closed.
-const BETWEEN_LOOKS: u64 = 10;
 /// How long Electrum may take to pay.
 const PAY_LIMIT: Duration = Duration::from_secs(90);
 
@@ -70,6 +61,7 @@ pub fn run(network: &Network, nodes: &Lightning, wallet: &Path, stop: &Stop) -> 
     town.step("alice pays bob through another one", |town| {
         town.pay_within(1)
     })?;
+    town.step("both pay one invoice", Town::pay_twice)?;
     town.step("a payee refuses: forfeit and refund", Town::be_refused)?;
     town.step("a gateway is killed, and pays", Town::kill)?;
     let before = town.step_with("a gateway vanishes: refund in time", Town::vanish)?;
@@ -105,13 +97,6 @@ impl Holdings {
     fn owed(&self) -> i128 {
         self.alice + self.bob + self.ecash
     }
-}
-
-/// What nodes have on the chain and in channels, in millisatoshi.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Wealth {
-    gateways: i128,
-    electrum: i128,
 }
 
 /// What a payment changes for those whom it concerns, in millisatoshi.
@@ -246,6 +231,44 @@ impl Town<'_> {
         Ok(format!("{amount} + {fee} msat fee; {gained}"))
     }
 
+    /// A payee is paid once; whoever comes second has the money back.
+    fn pay_twice(&self) -> Result<String> {
+        let before = self.look()?;
+        let invoice = self.nodes.electrum.invoice(INTERNAL, "a gift")?;
+        let pay = [
+            "ln",
+            "pay",
+            &invoice.text,
+            "--yes",
+            "--gateway",
+            &self.keys[0],
+        ];
+        let users = [&self.demo.alice, &self.demo.bob];
+        let paid = thread::scope(|scope| {
+            let paying = users.map(|user| scope.spawn(move || user.run(&pay)));
+            paying.map(|it| it.join().ok().and_then(Result::ok))
+        });
+        let (payer, cost) = match &paid {
+            [Some(paid), None] => (paid, self.refunded(&self.demo.bob)?),
+            [None, Some(paid)] => (paid, self.refunded(&self.demo.alice)?),
+            _ => bail!("not paid once: {paid:?}"),
+        };
+        proven(payer, &invoice.hash)?;
+        let price = msat_of(INTERNAL) + fee_of(payer, INTERNAL)?;
+        let [alice, bob] = match paid[0] {
+            Some(_) => [-price, -cost],
+            None => [-cost, -price],
+        };
+        let electrum = msat_of(INTERNAL);
+        let change = Change {
+            alice,
+            bob,
+            electrum,
+        };
+        let gained = self.settle(before, change)?;
+        Ok(format!("one paid, one has it back; {gained}"))
+    }
+
     fn be_refused(&self) -> Result<String> {
         let before = self.look()?;
         self.nodes.electrum.fail(true)?;
@@ -253,7 +276,7 @@ impl Town<'_> {
         let paid = self.alice(&["ln", "pay", &invoice.text, "--yes"]);
         self.nodes.electrum.fail(false)?;
         ensure!(paid.is_err(), "a payment that was refused is done");
-        let cost = self.refunded()?;
+        let cost = self.refunded(&self.demo.alice)?;
         self.settle(
             before,
             Change {
@@ -264,18 +287,18 @@ impl Town<'_> {
         Ok(format!("all back but {cost} msat of the federation's"))
     }
 
-    /// The last payment of alice's.
-    fn payment(&self) -> Result<Value> {
-        let listed = self.alice(&["operations", "list"])?;
+    /// The last payment of a user's.
+    fn payment(user: &Wallet) -> Result<Value> {
+        let listed = user.run(&["operations", "list"])?;
         let all = listed.document()["operations"].as_array().cloned();
         let mut payments = all.context("a list of operations")?;
         payments.retain(|view| view["kind"] == "pay");
         payments.pop().context("a payment")
     }
 
-    /// What alice's last payment, which came back, cost her.
-    fn refunded(&self) -> Result<i128> {
-        let view = self.payment()?;
+    /// What a user's last payment, which came back, has cost.
+    fn refunded(&self, user: &Wallet) -> Result<i128> {
+        let view = Self::payment(user)?;
         ensure!(view["state"] == "refunded", "not refunded: {view}");
         let figure = |field: &str| {
             let figure = view[field].as_i64().map(i128::from);
@@ -329,90 +352,6 @@ impl Town<'_> {
         Ok(format!("{} + {fee} msat fee; {gained}", sat(KILLED)))
     }
 
-    /// Gives what nodes had before.
-    fn vanish(&self) -> Result<(String, Wealth)> {
-        let (electrum, before) = (&self.nodes.electrum, self.wealth()?);
-        electrum.hold(true)?;
-        let invoice = electrum.invoice(VANISHED, "never claimed")?;
-        let pay = [
-            "ln",
-            "pay",
-            &invoice.text,
-            "--yes",
-            "--gateway",
-            &self.keys[1],
-            "--timeout",
-            "20s",
-        ];
-        let paid = thread::scope(|scope| {
-            let paying = scope.spawn(|| self.alice(&pay));
-            let held = self.wait_until_held(VANISHED);
-            held.and_then(|()| self.control(1, Order::Kill))?;
-            paying.join().map_err(|_| anyhow!("alice's thread"))
-        })?;
-        ensure!(paid.is_err(), "nobody could say that it was paid");
-        // ⚠ Whoever claims it is paid by a gateway that cannot claim its own part any more.
-        electrum.fail(true)?;
-        electrum.hold(false)?;
-        for _ in 0..LOCKED_BLOCKS.div_ceil(MINED_AT_ONCE) {
-            self.demo.faucet.mine(MINED_AT_ONCE)?;
-            self.demo
-                .wait("guardians who see the blocks", || self.seen())?;
-        }
-        self.alice(&["ln", "refund"])?;
-        let cost = self.refunded()?;
-        let figure = format!("all back but {cost} msat of the federation's");
-        Ok((figure, before))
-    }
-
-    /// Whether the federation's clock is at the end of the chain, less what buries it.
-    fn seen(&self) -> Result<Option<()>> {
-        let height = self.demo.rpc.tip()?.height;
-        let status = self.demo.guardians[0].get("/v1/status")?;
-        let clock = status["block_height"]
-            .as_u64()
-            .or_else(|| status["height"].as_u64());
-        let clock = clock.with_context(|| format!("no height: {status}"))?;
-        Ok((clock + FINALITY_BLOCKS + 1 >= height).then_some(()))
-    }
-
-    /// Its channel was closed meanwhile, since what was in flight was over; both have theirs on the chain.
-    fn come_back(&self, before: Wealth) -> Result<String> {
-        self.control(1, Order::Start)?;
-        let gateway = &self.nodes.gateways[1];
-        let mut last = before;
-        let settled = self.demo.wait("end of what was in flight", || {
-            self.nodes.mine(BETWEEN_LOOKS)?;
-            let (status, now) = (gateway.status()?, self.wealth()?);
-            last = now;
-            let lost = [now.gateways, now.electrum];
-            let had = [before.gateways, before.electrum];
-            let right = lost
-                .iter()
-                .zip(had)
-                .all(|(now, had)| (had - CLOSING_MSAT..=had).contains(now));
-            let over = status.open == 0 && status.node.balances.closing_msat == 0;
-            Ok((right && over).then_some(now))
-        });
-        let now = settled.with_context(|| format!("{before:?} is {last:?}"))?;
-        self.nodes.electrum.fail(false)?;
-        let cost_msat = before.gateways - now.gateways;
-        Ok(format!("closing a channel has cost it {cost_msat} msat"))
-    }
-
-    fn wealth(&self) -> Result<Wealth> {
-        let mut gateways = 0;
-        for gateway in &self.nodes.gateways {
-            let balances = gateway.status()?.node.balances;
-            gateways += i128::from(balances.total_msat());
-        }
-        let balance = self.nodes.electrum.balance()?;
-        Ok(Wealth {
-            gateways,
-            electrum: i128::from(balance.total_msat()),
-        })
-    }
-
     fn check_audit(&self) -> Result<String> {
         let holdings = self.look()?;
         let audit = self.demo.equal_audits()?;
@@ -439,7 +378,9 @@ impl Town<'_> {
             let channels = self.nodes.electrum.channels()?;
             let held_sat: u64 = channels.iter().map(|it| it.remote_in_flight_sat).sum();
             Ok((held_sat >= amount.to_sat()).then_some(()))
-        })
+        })?;
+        let mut gateways = self.nodes.gateways.iter();
+        Ok(gateways.try_for_each(|gateway| self.nodes.rest(gateway))?)
     }
 
     fn look(&self) -> Result<Holdings> {
