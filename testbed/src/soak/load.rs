@@ -40,6 +40,8 @@ pub struct Street {
     pub pairs: Vec<[Wallet; 2]>,
     pub faucet: Mutex<Faucet>,
     pub rpc: Rpc,
+    /// What each pair began with, in satoshi.
+    pub begin_sat: u64,
 }
 
 impl Street {
@@ -48,7 +50,7 @@ impl Street {
         network: &Network,
         program: &Path,
         folder: &Path,
-        pairs: usize,
+        (pairs, begin_sat): (usize, u64),
         stop: &Stop,
     ) -> Result<Self> {
         let state = network.state()?;
@@ -64,9 +66,10 @@ impl Street {
             pairs: (0..pairs).map(pair).collect::<Result<_>>()?,
             faucet: Mutex::new(network.faucet()?),
             rpc: state.bitcoind.context("a bitcoind")?.rpc,
+            begin_sat,
         };
         for [first, _] in &street.pairs {
-            let operation = street.bring_in(first, BEGIN_SAT)?;
+            let operation = street.bring_in(first, begin_sat)?;
             street.with_faucet(|faucet| Ok(faucet.mine(FINALITY_BLOCKS + 1)?))?;
             first.run(&["deposit", "status", &operation, "--wait"])?;
         }
@@ -113,7 +116,7 @@ impl<'a> Load<'a> {
             handed_over: AtomicU64::new(0),
             delayed: AtomicU64::new(0),
             killed: AtomicU64::new(0),
-            brought_in_sat: AtomicU64::new(street.pairs.len() as u64 * BEGIN_SAT),
+            brought_in_sat: AtomicU64::new(street.pairs.len() as u64 * street.begin_sat),
             deposits: Mutex::default(),
             notes: Mutex::default(),
         }

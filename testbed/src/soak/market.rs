@@ -25,8 +25,11 @@ use super::{
     wait, Dice, LIMIT,
 };
 
-/// The most that is paid at a time, and the least, in satoshi.
-const AMOUNTS_SAT: std::ops::Range<u64> = 1_000..9_000;
+/// What each pair begins with, in satoshi.
+pub const BEGIN_SAT: u64 = 2_000_000;
+/// The most that is paid at a time, and the least, in satoshi. ⚠ When a channel is closed, Electrum 4.3 stops to look at any of its channels if it
+/// finds an HTLC that is not worth what it believes miners to ask on regtest, some 30,000 sat.
+const AMOUNTS_SAT: std::ops::Range<u64> = 50_000..90_000;
 /// How long a program that is killed has worked at most, in milliseconds.
 const LIFE_MS: u64 = 3_000;
 /// How long a user waits for a payment before doing something else; it goes on with the next command.

@@ -117,7 +117,12 @@ fn soak(
     let programs = tools.programs.as_ref().context("there are no programs")?;
     let folder: PathBuf = network.directory().join("users");
     let mut dice = Dice::new(plan.seed);
-    let street = Street::build(network, &programs.wallet, &folder, plan.pairs, stop)?;
+    let begin_sat = match nodes {
+        None => load::BEGIN_SAT,
+        Some(_) => market::BEGIN_SAT,
+    };
+    let people = (plan.pairs, begin_sat);
+    let street = Street::build(network, &programs.wallet, &folder, people, stop)?;
     let watch = Watch::new(network.state()?.guardians);
     let killer = Killer::new(network.directory(), dice.split(), stop);
     let mut table = Table::new(["", ""]);

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     books::{all_owe, figure, operations},
-    load::{Street, BEGIN_SAT},
+    load::Street,
     market::Market,
     wait,
     watch::Watch,
@@ -97,7 +97,11 @@ impl Receipts {
             some_closed: receipts.closed > 0,
         };
         for (place, wallet) in street.pairs.iter().flatten().enumerate() {
-            let began_msat = if place % 2 == 0 { BEGIN_SAT * 1_000 } else { 0 };
+            let began_msat = if place % 2 == 0 {
+                street.begin_sat * 1_000
+            } else {
+                0
+            };
             receipts.count(wallet, began_msat, market, &electrum)?;
         }
         for gateway in &nodes.gateways {
