@@ -280,12 +280,18 @@ fn closed_channels(nodes: &Lightning) -> Result<u64> {
 fn bring_to_an_end(street: &Street, nodes: &Lightning) -> Result<()> {
     nodes.mine(FINALITY_BLOCKS + 1)?;
     let mut last = String::new();
-    for _ in 0..LOOKS {
+    for look in 0..LOOKS {
         for wallet in street.pairs.iter().flatten() {
-            resume(wallet)?;
+            // What was paid on an invoice is seen at the first look; each takes a moment, and there are many.
+            resume(wallet, look == 0)?;
         }
         match obstacle(street, nodes)? {
-            None => return Ok(()),
+            // What gateways have funded meanwhile is claimed.
+            None if look > 0 => {
+                let mut wallets = street.pairs.iter().flatten();
+                return wallets.try_for_each(|wallet| resume(wallet, true));
+            }
+            None => last.clear(),
             Some(obstacle) => last = obstacle,
         }
         nodes.mine(BLOCKS)?;
@@ -294,7 +300,7 @@ fn bring_to_an_end(street: &Street, nodes: &Lightning) -> Result<()> {
 }
 
 /// Payments go on as long as there is news of them; invoices that nobody pays wait for hours, and are only looked at.
-fn resume(wallet: &Wallet) -> Result<()> {
+fn resume(wallet: &Wallet, waiting: bool) -> Result<()> {
     let listed = wallet.run(&["operations", "list"])?;
     let all = listed.document()["operations"].as_array().cloned();
     for view in all.unwrap_or_default() {
@@ -303,7 +309,9 @@ fn resume(wallet: &Wallet) -> Result<()> {
         let name = view["operation"].as_str().context("an operation")?;
         let command = match view["kind"].as_str() {
             Some("pay") if !is_over => ["ln", "status", name, "--wait", "--timeout", "3s"].to_vec(),
-            Some("invoice") if !is_over => ["ln", "status", name].to_vec(),
+            Some("invoice") if state == "claiming" || waiting && !is_over => {
+                ["ln", "status", name].to_vec()
+            }
             _ => continue,
         };
         match wallet.run(&command) {
