@@ -62,6 +62,9 @@ pub enum GatewayError {
     /// More than [`MAX_FEDERATIONS`](limits::MAX_FEDERATIONS).
     #[error("{max} federations are served; leave one first", max = limits::MAX_FEDERATIONS)]
     Federations,
+    /// More than [`MAX_REMEMBERED_FEDERATIONS`](limits::MAX_REMEMBERED_FEDERATIONS), those that were left counted too.
+    #[error("{max} federations are or were served, and no more can be; run another gateway", max = limits::MAX_REMEMBERED_FEDERATIONS)]
+    RememberedFederations,
 }
 
 impl GatewayError {

@@ -128,7 +128,13 @@ impl Gateway {
     ) -> Result<Reply, GatewayError> {
         let row = ServedRow(federation);
         let is_new = !self.desk.rows.contains(&row);
-        if is_new && self.desk.rows.scan::<ServedRow>().len() >= limits::MAX_FEDERATIONS {
+        let rows = self.desk.rows.scan::<ServedRow>();
+        if is_new && rows.len() >= limits::MAX_REMEMBERED_FEDERATIONS {
+            return Err(GatewayError::RememberedFederations);
+        }
+        // One that was left, and is joined again, is one more too.
+        let others = rows.iter().filter(|(other, _)| other.0 != federation);
+        if others.filter(|(_, other)| !other.left).count() >= limits::MAX_FEDERATIONS {
             return Err(GatewayError::Federations);
         }
         let served = Served {

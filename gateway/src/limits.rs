@@ -65,8 +65,14 @@ pub const MAX_LOOKS: usize = 1024;
 /// many, and of the latter the newest.
 pub const MAX_WAITERS: usize = 8;
 
-/// Federations that one gateway serves. One more cannot be joined.
+/// Federations that one gateway serves, those not counted that it has left. One more cannot be joined before one is left.
 pub const MAX_FEDERATIONS: usize = 64;
+
+/// Federations that one gateway serves or has left. It keeps what it needs to end what was begun in them, so one more cannot be joined.
+pub const MAX_REMEMBERED_FEDERATIONS: usize = 256;
+
+/// The payment for which it is looked whether fees cover what federations take; of smaller ones the ledger tells when they do not.
+pub const USUAL_PAYMENT_SAT: u64 = 1_000;
 
 /// When something that was refused for the moment is tried again.
 pub const RETRY_MS: u64 = 5_000;

@@ -79,7 +79,7 @@ pub enum Revise {
     Show,
     /// Proposes, and approves, these changes of the present values.
     Propose(Json),
-    /// Approves what another guardian approves: the proposal with this hash, or this number if there is one alone.
+    /// Approves what another guardian approves: the proposal with this hash, or one that begins with these [`MIN_PROPOSAL_DIGITS`](crate::limits::MIN_PROPOSAL_DIGITS) or more digits.
     Approve(String),
     /// Approves nothing any more.
     Withdraw,

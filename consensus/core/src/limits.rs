@@ -55,6 +55,10 @@ pub const MAX_ADDRESS_BYTES: usize = 256;
 /// Bytes of a revision of the config. A larger one is a fault of whoever approves it, and wallets take none.
 pub const MAX_REVISION_BYTES: usize = 32 * 1024;
 
+/// Hexadecimal digits of a revision's hash by which an operator approves it, at least; fewer are refused. ⚠ Whoever proposes one may search for two
+/// that begin alike, to put one in the other's place: with half as many digits that takes minutes.
+pub const MIN_PROPOSAL_DIGITS: usize = 32;
+
 /// Bytes of one module's conditions in a revision. With more the module refuses it.
 pub const MAX_CONDITIONS_BYTES: usize = 8 * 1024;
 

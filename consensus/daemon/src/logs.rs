@@ -39,9 +39,13 @@ pub fn levels(text: &str) -> Option<String> {
     parsed.is_ok().then(|| text.to_owned())
 }
 
+/// Proof that a panic anywhere ends the process. Whoever must not run otherwise asks for it.
+#[derive(Debug, Clone, Copy)]
+pub struct PanicsEnd(());
+
 /// Begins to log. ⚠ From here on a panic anywhere ends the process: part of a program must not live on without the rest, and whoever supervises
 /// it starts it again.
-pub fn start(levels: &str, format: LogFormat) {
+pub fn start(levels: &str, format: LogFormat) -> PanicsEnd {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(levels))
         // A program must not end because nobody reads what it says.
@@ -56,4 +60,5 @@ pub fn start(levels: &str, format: LogFormat) {
         tracing::error!(%panic, "a bug; the program ends, nothing is lost");
         std::process::abort();
     }));
+    PanicsEnd(())
 }

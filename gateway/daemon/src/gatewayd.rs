@@ -22,6 +22,7 @@ use guildmint_core::{
 };
 use guildmint_daemon::{
     admin::files::{remove_cookie, write_cookie, AdminError, PasswordFile},
+    logs::PanicsEnd,
     serve,
     signals::stop_signal,
     Access, Limits, ServeError, Serving,
@@ -136,7 +137,7 @@ struct Begun {
 ///
 /// # Errors
 /// If it cannot start, or not be stopped in order.
-pub async fn run(settings: Settings, words: Option<&Path>) -> Result<(), RunError> {
+pub async fn run(settings: Settings, words: Option<&Path>, _: PanicsEnd) -> Result<(), RunError> {
     let signal = stop_signal()?;
     // ⚠ What is in memory is ahead of what is on disk from here on: nobody may act on it any more.
     let on_loss = Arc::new(|lost: &StoreLost| {

@@ -88,12 +88,12 @@ fn start(
         accept_old_copy,
         ..Settings::resolve(data_dir, sources)?
     };
-    logs::start(&settings.log, settings.log_format);
+    let panics_end = logs::start(&settings.log, settings.log_format);
     if std::env::var_os(THREADS_VARIABLE).is_none() {
         // All that is slow has threads of its own.
         std::env::set_var(THREADS_VARIABLE, "2");
     }
-    async_std::task::block_on(run(settings, words.as_deref()))?;
+    async_std::task::block_on(run(settings, words.as_deref(), panics_end))?;
     Ok(())
 }
 

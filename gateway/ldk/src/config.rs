@@ -4,11 +4,19 @@ use std::{net::SocketAddr, time::Duration};
 
 use bitcoin::Network;
 use lightning::util::config::{
-    ChannelConfig, ChannelHandshakeConfig, ChannelHandshakeLimits, MaxDustHTLCExposure, UserConfig,
+    ChannelConfig, ChannelConfigOverrides, ChannelHandshakeConfig, ChannelHandshakeConfigUpdate,
+    ChannelHandshakeLimits, MaxDustHTLCExposure, UserConfig,
 };
 
-/// The largest channel that others may open to us, in satoshi.
+/// The largest channel that others may open to us, in satoshi; a larger one is refused. It holds less than miners earn by [`DEPTH`] blocks, so that to
+/// buy these anew, and so take back what is in the channel, does not pay.
 pub const MAX_INBOUND_CHANNEL_SAT: u64 = 10 * 100_000_000;
+/// The largest channel that we take after [`SMALL_DEPTH`] blocks.
+const SMALL_CHANNEL_SAT: u64 = 10_000_000;
+/// Blocks after which what another has put into a channel counts. As many as other nodes ask for at most: more, and some open none.
+const DEPTH: u32 = 6;
+/// The same for a small channel.
+const SMALL_DEPTH: u32 = 3;
 /// The smallest channel that we take or open, in satoshi. Closing a smaller one costs a good part of it.
 pub const MIN_CHANNEL_SAT: u64 = 20_000;
 /// Blocks that an HTLC which we forward is longer locked on its way in than on its way out.
@@ -58,7 +66,8 @@ pub(crate) fn user_config(network: Network) -> UserConfig {
     let is_test = network == Network::Regtest;
     UserConfig {
         channel_handshake_config: ChannelHandshakeConfig {
-            minimum_depth: if is_test { 1 } else { 3 },
+            // As LDK's. Fewer are enough for small channels, see `inbound`.
+            minimum_depth: if is_test { 1 } else { DEPTH },
             // LDK: 10 %. Fixed for the life of a channel, and a gateway wants to receive through all of it.
             max_inbound_htlc_value_in_flight_percent_of_channel: 100,
             announce_for_forwarding: false,
@@ -96,6 +105,18 @@ pub(crate) fn user_config(network: Network) -> UserConfig {
     }
 }
 
+/// What LDK is told about one channel that another opens, of this size: after how many blocks it can be used.
+pub(crate) fn inbound(network: Network, amount_sat: u64) -> Option<ChannelConfigOverrides> {
+    let is_small = network != Network::Regtest && amount_sat <= SMALL_CHANNEL_SAT;
+    is_small.then(|| ChannelConfigOverrides {
+        handshake_overrides: Some(ChannelHandshakeConfigUpdate {
+            minimum_depth: Some(SMALL_DEPTH),
+            ..ChannelHandshakeConfigUpdate::default()
+        }),
+        update_overrides: None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +144,28 @@ mod tests {
             assert!(config.reject_inbound_splices);
             assert!(config.channel_handshake_limits.max_funding_satoshis > 1 << 24);
         }
+    }
+
+    #[test]
+    fn the_larger_a_channel_of_anothers_the_more_blocks_it_waits_for() {
+        let depth = |network, amount_sat| {
+            let mut config = user_config(network);
+            if let Some(overrides) = inbound(network, amount_sat) {
+                config.apply(&overrides);
+            }
+            config.channel_handshake_config.minimum_depth
+        };
+        for (amount_sat, blocks) in [
+            (MIN_CHANNEL_SAT, 3),
+            (10_000_000, 3),
+            (10_000_001, 6),
+            (MAX_INBOUND_CHANNEL_SAT, 6),
+        ] {
+            assert_eq!(depth(Network::Bitcoin, amount_sat), blocks, "{amount_sat}");
+        }
+        assert_eq!(depth(Network::Regtest, MAX_INBOUND_CHANNEL_SAT), 1);
+        // What a subsidy of 3.125 bitcoin for each of them costs who buys them anew.
+        assert!(MAX_INBOUND_CHANNEL_SAT < u64::from(DEPTH) * 312_500_000);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What strangers can do to a gateway's limits and money without money of their own: nothing that others notice.
 
-use guildmint_core::OutPoint;
+use guildmint_core::{FederationId, OutPoint};
 use guildmint_gateway::{
     federation::News, limits, Command, Event, GatewayError, LightningNode, Limits, Reply, Settings,
     Ticket,
@@ -224,6 +224,47 @@ fn e_cash_that_is_about_to_leave_is_not_promised_again() {
     world.federations[0].stall(false);
     world.settle();
     assert_eq!(world.state_of(1), ["paid"]);
+}
+
+#[test]
+fn a_federation_that_was_left_makes_room_for_another() {
+    let mut world = World::new(0);
+    let id = |number: usize| {
+        let mut id = [9; 32];
+        id[..8].copy_from_slice(&number.to_le_bytes());
+        FederationId(id)
+    };
+    let serve = |world: &mut World, number| {
+        let ticket = world.ask(Command::Serve {
+            federation: id(number),
+            network: bitcoin::Network::Regtest,
+            settings: settings(),
+        });
+        world.settle();
+        world.replies[&ticket].clone()
+    };
+    let leave = |world: &mut World, number| {
+        let federation = id(number);
+        world.ask(Command::Leave { federation });
+    };
+    let last = limits::MAX_FEDERATIONS;
+    for number in 0..last {
+        assert_eq!(serve(&mut world, number), Ok(Reply::Done));
+    }
+    assert_eq!(serve(&mut world, last), Err(GatewayError::Federations));
+    // Other fees for one that is served are none more.
+    assert_eq!(serve(&mut world, 0), Ok(Reply::Done));
+    leave(&mut world, 0);
+    assert_eq!(serve(&mut world, last), Ok(Reply::Done));
+    // To come back is to be one more.
+    assert_eq!(serve(&mut world, 0), Err(GatewayError::Federations));
+    for number in last + 1..limits::MAX_REMEMBERED_FEDERATIONS {
+        leave(&mut world, number - 1);
+        assert_eq!(serve(&mut world, number), Ok(Reply::Done));
+    }
+    leave(&mut world, limits::MAX_REMEMBERED_FEDERATIONS - 1);
+    let one_more = serve(&mut world, limits::MAX_REMEMBERED_FEDERATIONS);
+    assert_eq!(one_more, Err(GatewayError::RememberedFederations));
 }
 
 #[test]

@@ -25,12 +25,14 @@ impl World {
         }
     }
 
-    /// The same of a guardian that may have no power, or lose it; whether it said yes within a second.
-    pub fn try_to_revise(&mut self, peer: PeerId, said: &Revise) -> bool {
+    /// The same of a guardian that may have no power, or lose it; what it answered within a second, if it said yes.
+    pub fn try_to_revise(&mut self, peer: PeerId, said: &Revise) -> Option<RevisionReport> {
         let asked = self.put(&[peer], &Request::Revise(said.clone()));
         self.run(1_000);
-        let answer = asked.iter().find_map(|one| self.answers.remove(one));
-        matches!(answer, Some(Reply::Revise(_)))
+        match asked.iter().find_map(|one| self.answers.remove(one)) {
+            Some(Reply::Revise(report)) => Some(report),
+            _ => None,
+        }
     }
 
     /// What a guardian tells wallets, once it has power.

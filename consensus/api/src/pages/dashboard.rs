@@ -1,6 +1,6 @@
 //! What the operator sees of the guardian.
 
-use guildmint_core::{api::RevisionReport, PeerId};
+use guildmint_core::{api::RevisionReport, limits::MIN_PROPOSAL_DIGITS, PeerId};
 use maud::{html, Markup};
 use tide::{Response, StatusCode};
 
@@ -163,7 +163,7 @@ fn revisions(report: &RevisionReport) -> Markup {
         proposal.changes.iter().map(|change| {
             let hash = proposal.hash.to_string();
             vec![
-                html! { code { (hash.get(..16).unwrap_or_default()) } },
+                html! { code { (hash.get(..MIN_PROPOSAL_DIGITS).unwrap_or_default()) } },
                 html! { (visible(&change.value)) },
                 html! { (visible(&change.from.to_string())) },
                 html! { (visible(&change.to.to_string())) },

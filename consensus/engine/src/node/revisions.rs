@@ -3,6 +3,7 @@
 use guildmint_core::{
     api::{Problem, Revise, RevisionReport, RevisionsAnswer},
     ledger::Ledger,
+    limits::MIN_PROPOSAL_DIGITS,
     Revision,
 };
 
@@ -49,13 +50,16 @@ impl Node {
         self.federation.revision_report(&mut ledger)
     }
 
-    /// The one that is meant by a hash, the beginning of one, or a number.
+    /// The one that is meant by a hash, or by the first [`MIN_PROPOSAL_DIGITS`] digits of one. ⚠ By no number: another proposal may have taken the
+    /// place of what the operator has looked at.
     fn proposal(&self, name: &str) -> Result<Revision, String> {
+        if name.len() < MIN_PROPOSAL_DIGITS {
+            return Err(format!(
+                "{name} may mean another proposal by now; say which by the hash that `revise show` prints, or its first {MIN_PROPOSAL_DIGITS} digits"
+            ));
+        }
         let mut ledger = Ledger::new(self.disk.resident());
-        let is_meant = |revision: &Revision| {
-            let hash = revision.hash().to_string();
-            name == revision.number.to_string() || (name.len() >= 8 && hash.starts_with(name))
-        };
+        let is_meant = |revision: &Revision| revision.hash().to_string().starts_with(name);
         let all = self.federation.approvals(&mut ledger);
         let revisions = all.into_iter().map(|(revision, _)| revision);
         let mut meant: Vec<Revision> = revisions.filter(is_meant).collect();

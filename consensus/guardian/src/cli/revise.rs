@@ -25,7 +25,7 @@ pub enum ReviseCommand {
     },
     /// Approves what another guardian proposes. Takes the place of what this guardian approved before.
     Approve {
-        /// The proposal's hash, or its beginning; or its number, if there is only one.
+        /// The proposal's hash as `revise show` prints it, or at least its first 32 digits.
         proposal: String,
         #[allow(missing_docs)]
         #[structopt(flatten)]

@@ -37,7 +37,9 @@ pub(super) fn gateway(error: &GatewayError) -> Problem {
         GatewayError::NotNow(_) => (503, "not_now"),
         GatewayError::Busy(_) => (503, "busy"),
         GatewayError::Node(refusal) => return node(refusal),
-        GatewayError::Federations => (409, "too_many_federations"),
+        GatewayError::Federations | GatewayError::RememberedFederations => {
+            (409, "too_many_federations")
+        }
     };
     Problem::new(status, code, error, error.retryable())
 }

@@ -19,7 +19,7 @@ use lightning::{ln::types::ChannelId as LdkChannelId, sign::EntropySource as _};
 
 use super::{lost, Parts};
 use crate::{
-    config::{user_config, MAX_INBOUND_CHANNEL_SAT, MIN_CHANNEL_SAT},
+    config::{inbound, user_config, MAX_INBOUND_CHANNEL_SAT, MIN_CHANNEL_SAT},
     convert,
     rows::{Edit, FundingRow},
     wallet::Wallet,
@@ -254,8 +254,9 @@ impl Parts {
         let done = match objection {
             None => {
                 let number = self.channel_number();
+                let overrides = inbound(self.config.network, amount_sat);
                 self.manager
-                    .accept_inbound_channel(&temporary, &peer, number, None)
+                    .accept_inbound_channel(&temporary, &peer, number, overrides)
             }
             Some(objection) => {
                 tracing::warn!(%peer, amount_sat, has_sat, reserve_sat, objection, "a channel is refused");

@@ -123,7 +123,7 @@ impl Parts {
             (None, _) => {}
         }
         row.end = Some(end);
-        self.rows.save(Edit::default().sent(hash, &row))
+        self.rows.end(hash, &row)
     }
 
     pub(super) fn fetch(&self, order: FetchOrder) -> Result<(), Refusal> {
@@ -137,6 +137,11 @@ impl Parts {
             let known = self.rows.get::<FetchRow>(&request.0).map_err(lost)?;
             if let Some(event) = known.as_ref().and_then(FetchRow::event) {
                 return self.rows.save(Edit::default().tell(event)).map_err(lost);
+            }
+            if let Some(FetchAnswer::Spent(hash)) =
+                known.as_ref().and_then(|row| row.answer.clone())
+            {
+                return Err(Refusal::HashUsed(hash));
             }
             if known.is_none() {
                 self.ready()?;
@@ -186,6 +191,11 @@ impl Parts {
     }
 
     pub(super) fn pay_fetched(&self, request: RequestId, hash: PaymentHash) -> Result<(), Refusal> {
+        // Ordered again: its end is told again, for which it takes no invoice.
+        let sent = self.rows.get::<SentRow>(&hash.0).map_err(lost)?;
+        if let Some(sent) = sent.filter(|sent| sent.paid == Paid::Fetched(request)) {
+            return self.intend(hash, &sent, || Ok(())).map(|_| ());
+        }
         let row = self.rows.get::<FetchRow>(&request.0).map_err(lost)?;
         let answer = row.and_then(|row| row.answer);
         let Some(FetchAnswer::Invoice {
@@ -235,7 +245,7 @@ impl Parts {
             let _held = self.rows.lock();
             let row = self.rows.get::<FetchRow>(&request.0).map_err(lost)?;
             let answer = row.and_then(|row| row.answer);
-            if let Some(FetchAnswer::Invoice { hash, .. }) = answer {
+            if let Some(FetchAnswer::Invoice { hash, .. } | FetchAnswer::Spent(hash)) = answer {
                 let sent = self.rows.get::<SentRow>(&hash.0).map_err(lost)?;
                 if sent.is_some_and(|sent| sent.paid == Paid::Fetched(request)) {
                     return Err(Refusal::HashUsed(hash));

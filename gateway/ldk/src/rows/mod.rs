@@ -185,6 +185,17 @@ impl Rows {
         Ok(())
     }
 
+    /// A payment has ended. If its invoice was fetched, that is gone from here on, and its name stays. ⚠ Held: [`Rows::lock`].
+    pub(crate) fn end(&self, hash: PaymentHash, row: &SentRow) -> Result<(), RowError> {
+        let mut edit = Edit::default().sent(hash, row);
+        if let Paid::Fetched(request) = row.paid {
+            if let Some(fetched) = self.get::<FetchRow>(&request.0)? {
+                edit = edit.fetched(&fetched.spent(hash));
+            }
+        }
+        self.save(edit)
+    }
+
     pub(crate) fn get<T: Table>(&self, name: &T::Name) -> Result<Option<T>, RowError> {
         let value = self.store.get(key(T::TABLE, name.as_ref()))?;
         value.map(|value| decode(&value)).transpose()

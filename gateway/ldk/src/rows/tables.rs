@@ -140,12 +140,24 @@ pub(crate) enum FetchAnswer {
         context: Vec<u8>,
     },
     Failed(FetchFailure),
+    /// The payment on this hash has ended, one way or the other: its own row tells how. The invoice is kept no longer, since strangers decide how
+    /// long it is.
+    Spent(PaymentHash),
 }
 
 impl FetchRow {
+    /// What stays of it, for ever, once its payment has ended.
+    pub(crate) fn spent(mut self, hash: PaymentHash) -> Self {
+        self.order.offer = String::new();
+        self.order.note = None;
+        self.answer = Some(FetchAnswer::Spent(hash));
+        self
+    }
+
     pub(crate) fn event(&self) -> Option<Event> {
         let request = self.order.request;
         Some(match self.answer.clone()? {
+            FetchAnswer::Spent(_) => return None,
             FetchAnswer::Invoice {
                 hash,
                 amount_msat,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use guildmint_gateway::node::{PaymentFailure, Preimage};
+use guildmint_gateway::node::{FetchOrder, PaymentFailure, Preimage};
 use guildmint_gateway_store::Place;
 
 use super::*;
@@ -67,6 +67,56 @@ fn the_failure_of_a_request_is_none_of_the_payment_on_the_same_hash() {
     }
     assert!(!is_sent(requests[1].0, other));
     assert!(!is_sent([9; 32], PaymentHash([9; 32])));
+}
+
+#[test]
+fn of_a_fetched_invoice_nothing_stays_but_its_name_once_its_payment_has_ended() {
+    let request = RequestId([3; 32]);
+    let hash = PaymentHash([1; 32]);
+    for end in [
+        SentEnd::Failed(PaymentFailure::NoRoute),
+        SentEnd::Succeeded {
+            preimage: Preimage([1; 32]),
+            fee_msat: 1,
+        },
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, rows) = rows(&folder);
+        let fetched = FetchRow {
+            order: FetchOrder {
+                request,
+                offer: "lno1".repeat(1_000),
+                amount_msat: Some(5),
+                note: Some("x".repeat(1_000)),
+                max_fee_msat: 1,
+                max_total_cltv_delta: 500,
+            },
+            answer: Some(FetchAnswer::Invoice {
+                hash,
+                amount_msat: 5,
+                invoice: vec![7; 32 * 1024],
+                context: vec![8; 1_000],
+            }),
+        };
+        let mut row = SentRow {
+            paid: Paid::Fetched(request),
+            ..sent(None)
+        };
+        let edit = Edit::default().fetched(&fetched).sent(hash, &row);
+        rows.save(edit).unwrap();
+        row.end = Some(end);
+        rows.end(hash, &row).unwrap();
+        let stored = store.get(key(FetchRow::TABLE, &request.0)).unwrap();
+        assert!(stored.unwrap().len() < 200);
+        let spent = rows.get::<FetchRow>(&request.0).unwrap().unwrap();
+        assert_eq!(spent.answer, Some(FetchAnswer::Spent(hash)));
+        assert_eq!(rows.get::<SentRow>(&hash.0).unwrap(), Some(row.clone()));
+        // The invoice when it came, and the end, and no third.
+        let events = rows.events(9).unwrap();
+        assert_eq!(events.len(), 2);
+        assert_eq!(Some(events[1].event.clone()), row.event(hash));
+        store.close().unwrap();
+    }
 }
 
 #[test]

@@ -57,8 +57,18 @@ fn an_offers_invoice_is_fetched_first_and_paid_when_it_is_wanted() {
         one.wait_for_end(hash),
         Event::PaymentSucceeded { .. }
     ));
-    let refused = one.command(Command::Abandon { request });
-    assert_refused(refused, |refusal| matches!(refusal, Refusal::HashUsed(_)));
+    // Ordered again after its end, it is told of again and not paid again, over restarts too.
+    one.restart();
+    one.command(Command::PayFetched { request, hash }).unwrap();
+    assert!(matches!(
+        one.wait_for_end(hash),
+        Event::PaymentSucceeded { .. }
+    ));
+    for again in [Command::Abandon { request }, fetch(request, &offer)] {
+        let refused = one.command(again);
+        assert_refused(refused, |refusal| *refusal == Refusal::HashUsed(hash));
+    }
+    one.wait_until_usable();
     forget(&one, &offer);
 }
 
