@@ -33,7 +33,7 @@ use crate::{
 };
 
 use lightning::Lightning;
-pub use look::{Balance, FederationView, GuardianView, NoteCount, NoteView};
+pub use look::{Balance, ContractCosts, FederationView, GuardianView, NoteCount, NoteView};
 
 /// Why stored rows make no wallet.
 #[derive(Debug, Clone, PartialEq, Error)]

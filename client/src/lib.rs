@@ -23,7 +23,9 @@ mod submission;
 mod watch;
 
 pub use api::{ApiRequest, RequestError};
-pub use client::{Balance, Client, FederationView, GuardianView, LoadError, NoteCount, NoteView};
+pub use client::{
+    Balance, Client, ContractCosts, FederationView, GuardianView, LoadError, NoteCount, NoteView,
+};
 pub use errand::{Errand, ErrandInput, ErrandName, ErrandState, ErrandView, FEES_REVISED};
 pub use error::ClientError;
 pub use event::{

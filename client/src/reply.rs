@@ -105,8 +105,10 @@ pub struct LnPrice {
 pub struct GatewayView {
     /// Its key.
     pub gateway: XOnlyPublicKey,
-    /// Its Lightning node; null if it only swaps.
+    /// To whom its invoices are paid: its Lightning node; null if it makes none.
     pub node: Option<PublicKey>,
+    /// It has no node: it pays nobody but its own users, and they alone can pay its invoices.
+    pub swap_only: bool,
     /// Where it is. Hostile text.
     pub url: String,
     /// What it takes for a payment.

@@ -74,10 +74,13 @@ fn wanted(desk: &Desk, federation: FederationId) -> Option<Announcement> {
     desk.may_begin(&served).ok()?;
     let height = desk.federations.get(&federation)?.height;
     let settings = served.settings;
-    let node_key = desk.node.as_ref()?.node_id;
+    let node = desk.node.as_ref()?;
     Some(Announcement {
         key: desk.keys.gateway(federation).x_only_public_key().0,
-        node_key: node_key.and_then(|id| PublicKey::from_slice(&id.0).ok()),
+        node_key: node
+            .node_id
+            .and_then(|id| PublicKey::from_slice(&id.0).ok()),
+        swap_only: node.swap_only,
         api_url: settings.api_url?,
         send_fees: settings.send_fees,
         receive_fees: settings.receive_fees,

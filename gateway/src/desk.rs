@@ -64,6 +64,8 @@ pub(crate) struct Desk {
     timers: BTreeMap<Concern, Millis>,
     due: BTreeSet<(Millis, Concern)>,
     pub(crate) warned: BTreeSet<(PaymentHash, &'static str)>,
+    /// What was last said of each federation's fees.
+    pub(crate) fees_told: BTreeMap<FederationId, Vec<Warning>>,
     pub(crate) outbox: Vec<Action>,
 }
 
@@ -86,6 +88,7 @@ impl Desk {
             timers: BTreeMap::new(),
             due: BTreeSet::new(),
             warned: BTreeSet::new(),
+            fees_told: BTreeMap::new(),
             outbox: Vec::new(),
         };
         for (OutgoingRow(federation, contract), outgoing) in desk.rows.scan() {

@@ -152,4 +152,15 @@ pub struct FederationState {
     pub ecash: Amount,
     /// Why nothing new should be begun there, if so: too few guardians answer, or they have not agreed on anything for too long.
     pub trouble: Option<String>,
+    /// What it takes of us.
+    pub costs: Costs,
+}
+
+/// What a federation takes for one payment: about, since that depends on which notes there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Costs {
+    /// For funding a contract.
+    pub fund: Amount,
+    /// For claiming one.
+    pub claim: Amount,
 }

@@ -13,6 +13,7 @@ use crate::{
     error::GatewayError,
     event::{Action, Command, Event, Millis, SaveId, Ticket},
     federation::News,
+    fees,
     keys::Keys,
     ledger, limits, node,
     operation::{fetch, pay, receive},
@@ -144,6 +145,7 @@ impl Gateway {
         };
         self.desk.rows.put(&row, &served);
         announce::renew(&mut self.desk, federation);
+        fees::check(&mut self.desk);
         Ok(Reply::Done)
     }
 
@@ -164,7 +166,11 @@ impl Gateway {
         let desk = &mut self.desk;
         match news {
             News::State(state) => {
-                desk.federations.insert(federation, state);
+                let costs = state.costs;
+                let before = desk.federations.insert(federation, state);
+                if before.is_none_or(|before| before.costs != costs) {
+                    fees::check(desk);
+                }
                 announce::renew(desk, federation);
                 pay::watch(desk);
                 receive::watch(desk);

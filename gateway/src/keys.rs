@@ -39,6 +39,12 @@ impl Keys {
         self.derive(&[b"refund", &federation.0, offer.as_ref()])
     }
 
+    /// The key that signs invoices where there is no node: one for all federations, so that a payer in any finds whose invoice it is.
+    #[must_use]
+    pub fn invoices(&self) -> Keypair {
+        self.derive(&[b"invoices"])
+    }
+
     fn derive(&self, path: &[&[u8]]) -> Keypair {
         let mut number = 0_u8;
         loop {
@@ -75,6 +81,8 @@ mod tests {
             keys.refund(other, offer),
             keys.refund(one, OfferId::from([4; 32])),
             Keys::new(&[2; 64]).gateway(one),
+            keys.invoices(),
+            Keys::new(&[2; 64]).invoices(),
         ];
         for (place, key) in all.iter().enumerate() {
             assert!(!all[..place].contains(key));

@@ -21,7 +21,8 @@ impl Desk {
         }
         let node = self.node.as_ref();
         let node = node.ok_or("nothing is heard of the Lightning node yet")?;
-        if node.node_id.is_none() {
+        // Nothing is held or sent by it, so no height of its own matters.
+        if node.swap_only {
             return Ok(state.height);
         }
         if let Some(trouble) = &node.trouble {

@@ -77,7 +77,46 @@ pub enum Warning {
     /// The node closed a channel since it came back without its last state.
     #[error("a channel was closed since the node came back without its last state: {0}; look at the node's database")]
     StaleChannel(String),
+    /// Each payment loses, or may.
+    #[error("the federation {federation} takes about {costs} for a payment that {what}, and the gateway keeps {charged} of one of 1,000 sat: it loses. Raise its {option} to {costs} or more", what = charge.what(), option = charge.option())]
+    FeesTooLow {
+        /// Where.
+        federation: FederationId,
+        /// Which fee.
+        charge: Charge,
+        /// What it brings.
+        charged: Amount,
+        /// What that must cover.
+        costs: Amount,
+    },
     /// The gateway's announcement was refused.
     #[error("the federation {0} refuses the announcement: {1}")]
     NotAnnounced(FederationId, String),
+}
+
+/// A fee that the operator sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charge {
+    /// [`Settings::receive_fees`](crate::Settings::receive_fees).
+    Receive,
+    /// [`Settings::send_margin`](crate::Settings::send_margin).
+    Margin,
+}
+
+impl Charge {
+    /// What it is charged for.
+    fn what(self) -> &'static str {
+        match self {
+            Self::Receive => "a user receives, over Lightning or from another user",
+            Self::Margin => "goes out over Lightning, whose way may take all but the margin",
+        }
+    }
+
+    /// What the operator's program calls it.
+    fn option(self) -> &'static str {
+        match self {
+            Self::Receive => "receive fee (`federations set-fees --receive-base`)",
+            Self::Margin => "margin (`federations set-fees --margin-base`)",
+        }
+    }
 }

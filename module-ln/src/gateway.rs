@@ -51,8 +51,10 @@ pub struct Hop {
 pub struct Announcement {
     /// The gateway's key in this federation. Outgoing contracts name it.
     pub key: XOnlyPublicKey,
-    /// Its Lightning node; none if it only swaps between contracts.
+    /// Its Lightning node, to which its invoices are paid. None if it makes none.
     pub node_key: Option<PublicKey>,
+    /// It has no node, and only swaps between contracts: `node_key` signs its invoices, and ⚠ nobody can pay them but its own users.
+    pub swap_only: bool,
     /// Where wallets ask it: `https://…`.
     pub api_url: String,
     /// What it charges for paying an invoice, on top of its amount.
@@ -85,6 +87,18 @@ pub enum AnnouncementError {
 }
 
 impl Announcement {
+    /// Whether it may be able to pay an invoice of this payee. One without a node can if the invoice is its own.
+    #[must_use]
+    pub fn can_pay(&self, payee: &PublicKey) -> bool {
+        self.has_node() || self.node_key.as_ref() == Some(payee)
+    }
+
+    /// Whether it reaches others over Lightning, and they it.
+    #[must_use]
+    pub fn has_node(&self) -> bool {
+        self.node_key.is_some() && !self.swap_only
+    }
+
     fn hash(&self, federation: FederationId) -> [u8; 32] {
         let mut bytes = Vec::new();
         write(&mut bytes, self);
@@ -159,8 +173,10 @@ pub struct GatewayInfo {
     pub version: String,
     /// The network of its node: `bitcoin`, `testnet`, `signet`, `regtest`.
     pub network: String,
-    /// Its node; none if it only swaps between contracts.
+    /// Its node, to which its invoices are paid. None if it makes none.
     pub node_key: Option<PublicKey>,
+    /// It has no node, and only swaps between contracts: see [`Announcement::swap_only`].
+    pub swap_only: bool,
     /// The federations that it serves, or served.
     pub federations: Vec<ServedFederation>,
     /// Whether it begins payments at all.

@@ -140,6 +140,7 @@ impl People {
         let announcement = Announcement {
             key: owner.x_only_public_key().0,
             node_key: rng.gen::<bool>().then(|| PublicKey::from_keypair(&owner)),
+            swap_only: self.height.is_multiple_of(2),
             api_url: "https://gateway.example.org".into(),
             send_fees: FeeSchedule::default(),
             receive_fees: FeeSchedule::default(),

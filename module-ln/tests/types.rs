@@ -47,6 +47,7 @@ fn announcement(hints: usize, hops: usize) -> Announcement {
     Announcement {
         key: key(9).x_only_public_key().0,
         node_key: Some(hop.node_key),
+        swap_only: false,
         api_url: format!("https://{}", "x".repeat(limits::MAX_URL_BYTES - 8)),
         send_fees: FeeSchedule::default(),
         receive_fees: FeeSchedule::default(),
@@ -266,6 +267,7 @@ fn a_gateway_serves_a_federation_only_under_its_key_and_if_it_is_ready_there() {
         version: "1".into(),
         network: "regtest".into(),
         node_key: None,
+        swap_only: false,
         federations: vec![ServedFederation {
             federation: FEDERATION,
             key: ours,

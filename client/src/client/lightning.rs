@@ -257,7 +257,7 @@ impl Client {
             Command::LnQuote { payable, gateway } => {
                 let (bill, _) = self.at_desk(OperationId(0), |desk| Bill::read(&payable, desk));
                 bill.map(|bill| {
-                    let search = Search::new(Wants::Send(bill.amount), gateway);
+                    let search = Search::new(bill.wants(), gateway);
                     (LnInquiry::Quote(bill, search.clone()), search.next())
                 })
             }
@@ -274,7 +274,7 @@ impl Client {
                     amount_msat: amount.msat(),
                     note,
                 };
-                let search = Search::new(Wants::Send(amount), gateway);
+                let search = Search::new(Wants::Fetch(amount), gateway);
                 match bytes <= MAX_OFFER_BYTES {
                     true => Ok((LnInquiry::Fetch(request, search.clone()), search.next())),
                     false => Err(ClientError::OfferText(bytes)),
@@ -416,6 +416,7 @@ fn gateways(fact: &Json, client: &Client) -> Reply {
         let gateway = one.signed.announcement;
         GatewayView {
             gateway: gateway.key,
+            swap_only: !gateway.has_node(),
             node: gateway.node_key,
             url: gateway.api_url,
             send_fees: gateway.send_fees,

@@ -86,7 +86,35 @@ pub struct GuardianView {
     pub api: Option<String>,
 }
 
+/// What a federation takes for contracts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContractCosts {
+    /// For funding one.
+    pub fund: Amount,
+    /// For spending one.
+    pub spend: Amount,
+}
+
 impl Client {
+    /// What the federation takes for contracts by the conditions that count now, when a contract is paid with so many notes, as many come back
+    /// as change, and as many come of what was in one. None if it has no Lightning.
+    #[must_use]
+    pub fn contract_costs(&self, notes: u64) -> Option<ContractCosts> {
+        let (fees, tariff) = (
+            self.federation.ln.as_ref()?.config().fees,
+            self.federation.mint.tariff(),
+        );
+        let times = |fee: Amount| {
+            Amount::from_msat(fee.msat().saturating_mul(notes)).unwrap_or(Amount::MAX)
+        };
+        let sum = |one: Amount, other| one.checked_add(other).unwrap_or(Amount::MAX);
+        let issuing = times(tariff.output_fee);
+        Some(ContractCosts {
+            fund: sum(fees.contract, sum(times(tariff.input_fee), issuing)),
+            spend: sum(fees.spend, issuing),
+        })
+    }
+
     /// What is in the wallet.
     #[must_use]
     pub fn balance(&self) -> Balance {

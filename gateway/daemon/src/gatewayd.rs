@@ -30,7 +30,7 @@ use guildmint_daemon::{
 use guildmint_gateway::{
     federation::News,
     node::{LightningNode, NoNode},
-    Command, DamagedRow, Event, FederationView, Gateway, Settings as Served,
+    Command, DamagedRow, Event, FederationView, Gateway, Keys, Settings as Served,
 };
 use guildmint_gateway_ldk::{Node, NodeConfig, StartError as NodeError};
 use guildmint_gateway_store::{GatewayStore, Space, StoreLost};
@@ -47,7 +47,7 @@ use crate::{
     metrics::Metrics,
     place::{Place, PlaceError},
     recovery::{Recovery, RECOVERY_FILE},
-    shell::{wait_for_saves, Hands, Input, Shell, MAX_INPUTS},
+    shell::{now, wait_for_saves, Hands, Input, Shell, MAX_INPUTS},
     warnings::Warnings,
     PROGRAM,
 };
@@ -133,7 +133,8 @@ struct Begun {
     threads: Threads,
 }
 
-/// Runs a gateway until SIGTERM, SIGINT or its operator's wish.
+/// Runs a gateway until SIGTERM, SIGINT or its operator's wish. ⚠ In a process that a panic ends, and in no other: a node of which one thread
+/// is gone would hold HTLCs past their deadlines.
 ///
 /// # Errors
 /// If it cannot start, or not be stopped in order.
@@ -152,7 +153,7 @@ pub async fn run(settings: Settings, words: Option<&Path>, _: PanicsEnd) -> Resu
     let ldk = start_node(&settings, &place)?;
     let node: Arc<dyn LightningNode> = match &ldk {
         Some(node) => Arc::clone(node) as _,
-        None => Arc::new(NoNode),
+        None => Arc::new(no_node(&settings, &place)),
     };
     let lightning = places(&settings, ldk.as_deref());
     let store = place.store.clone();
@@ -195,6 +196,13 @@ fn start_node(settings: &Settings, place: &Place) -> Result<Option<Arc<Node>>, N
     };
     let node = Node::start(config, &place.seed.lightning(), &place.store)?;
     Ok(Some(Arc::new(node)))
+}
+
+/// What makes invoices where there is no node, by a key of the gateway's words.
+#[must_use]
+pub fn no_node(settings: &Settings, place: &Place) -> NoNode {
+    let clock = Arc::new(|| Duration::from_millis(now().0));
+    NoNode::new(&Keys::new(&place.seed.gateway()), settings.network, clock)
 }
 
 /// Where others connect: what is announced, or else where the node listens.

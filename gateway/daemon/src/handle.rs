@@ -222,7 +222,7 @@ impl Handle {
         for view in views {
             federations.push(self.facts(view).await);
         }
-        let key = node.node_id.map(|id| id.to_string());
+        let key = node.node_id.filter(|_| !node.swap_only);
         let connect = key.map(|key| {
             let places = inner.lightning.iter();
             places.map(|place| format!("{key}@{place}")).collect()

@@ -19,7 +19,7 @@ mod shell;
 mod warnings;
 
 pub use carried::Carried;
-pub use gatewayd::{run, Gatewayd, Parts, RunError};
+pub use gatewayd::{no_node, run, Gatewayd, Parts, RunError};
 pub use place::{Place, PlaceError};
 
 /// What the program is called.

@@ -95,8 +95,8 @@ impl Overview {
 
 /// Whether the node is well, which one that is not there always is.
 pub(crate) fn node_check(node: &NodeState) -> Check {
-    let detail = match (&node.node_id, &node.trouble, node.synced_at_ms) {
-        (None, _, _) => Ok("there is none: this gateway only swaps".to_owned()),
+    let detail = match (node.swap_only, &node.trouble, node.synced_at_ms) {
+        (true, _, _) => Ok("there is none: this gateway only swaps".to_owned()),
         (_, Some(trouble), _) => Err(trouble.clone()),
         (_, _, None) => Err("it has not seen the chain's tip yet".to_owned()),
         (_, _, Some(at)) if now().0.saturating_sub(at) > MAX_SYNC_AGE_MS => {

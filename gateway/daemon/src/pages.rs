@@ -295,9 +295,12 @@ fn node(overview: &Overview) -> Markup {
             ("Wallets reach it at", html! {
                 @match &overview.api_url { Some(url) => code { (visible(url)) }, None => "no URL is set, so it is not announced" }
             }),
-            ("Node", html! { @match &node.node_id { Some(id) => code { (id) }, None => "none: this gateway only swaps" } }),
+            ("Node", html! {
+                @if node.swap_only { "none: this gateway only swaps, and its own users alone can pay its invoices" }
+                @else if let Some(id) = &node.node_id { code { (id) } }
+            }),
             ("Chain", html! {
-                @match (node.node_id.is_some(), overview.sync_age_s()) {
+                @match (!node.swap_only, overview.sync_age_s()) {
                     (false, _) => "not looked at",
                     (true, None) => span.bad { "not seen since the start" },
                     (true, Some(age)) => { "height " (node.height) ", at the tip " (ago(age)) },

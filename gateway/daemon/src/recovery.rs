@@ -73,7 +73,7 @@ impl Recovery {
         let is_known = written
             .as_ref()
             .is_some_and(|written| written.channels == channels);
-        if state.node_id.is_none() || is_known {
+        if state.swap_only || is_known {
             return;
         }
         let contents = Self::contents(node, state);

@@ -71,6 +71,13 @@ impl Running {
         answer.unwrap().status_code
     }
 
+    /// What it says of itself.
+    fn info(&self) -> Json {
+        let address = self.fields["api"].as_str().unwrap();
+        let answer = minreq::get(format!("http://{address}/v1/gateway")).send();
+        serde_json::from_slice(answer.unwrap().as_bytes()).unwrap()
+    }
+
     /// Ends it by a signal; how it ended, and what it said.
     fn stop(mut self) -> (ExitStatus, String) {
         let process = self.child.id().to_string();
@@ -92,6 +99,9 @@ fn it_serves_until_it_is_told_to_stop_and_one_at_a_time() {
     let running = Running::start(folder.path(), &[]);
     assert_eq!(running.get("api", "/readyz"), 200);
     assert_eq!(running.get("api", "/v1/gateway"), 200);
+    let swaps = running.info();
+    assert_eq!(swaps["swap_only"], true);
+    assert!(swaps["node_key"].is_string(), "{swaps}");
     assert_eq!(running.get("admin", "/readyz"), 200);
     assert_eq!(running.get("admin", "/balances"), 401);
     let cookie = fs::read_to_string(folder.path().join("admin.cookie")).unwrap();
@@ -116,6 +126,8 @@ fn it_serves_until_it_is_told_to_stop_and_one_at_a_time() {
     assert!(!folder.path().join("admin.cookie").exists());
     // What it left is whole.
     let again = Running::start(folder.path(), &[]);
+    // ⚠ Whoever holds one of its invoices finds it again.
+    assert_eq!(again.info()["node_key"], swaps["node_key"]);
     assert_eq!(again.stop().0.code(), Some(0));
 }
 

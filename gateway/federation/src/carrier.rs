@@ -8,7 +8,7 @@ use guildmint_client::{
 };
 use guildmint_core::Wire;
 use guildmint_gateway::{
-    federation::{FederationState, News, Order},
+    federation::{Costs, FederationState, News, Order},
     Keys,
 };
 use guildmint_ln::{ConfigError, LnConfig, KIND};
@@ -18,6 +18,7 @@ use crate::{
     desk::{Desk, Town, Wish},
     event::{Action, Event},
     job::{Happening, Job, Key},
+    limits,
     watch::Watch,
 };
 
@@ -338,10 +339,16 @@ impl Carrier {
             true => Some(restoring),
             false => self.watch.trouble(),
         };
+        let costs = self.client.contract_costs(limits::TYPICAL_NOTES);
+        let costs = costs.map(|costs| Costs {
+            fund: costs.fund,
+            claim: costs.spend,
+        });
         let state = FederationState {
             height: self.watch.height().unwrap_or_default(),
             ecash,
             trouble: trouble.map(str::to_owned),
+            costs: costs.unwrap_or_default(),
         };
         if self.told.as_ref() != Some(&state) {
             self.told = Some(state.clone());

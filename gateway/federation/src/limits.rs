@@ -29,3 +29,7 @@ pub const LOOK_WAIT_S: u64 = 3;
 
 /// Transactions that try to fund one offer, each after the one before can never be accepted any more. Then it is given up.
 pub const MAX_FUNDINGS: u32 = 3;
+
+/// Notes that a payment is reckoned with, each way, where it is about what it costs. No payment depends on it: it tells an operator whether fees are
+/// too low.
+pub const TYPICAL_NOTES: u64 = 10;

@@ -17,7 +17,7 @@ use guildmint_ln::{
 use secp256k1::SECP256K1;
 
 use self::books::Books;
-use super::{FederationState, News, Order};
+use super::{Costs, FederationState, News, Order};
 
 /// How rudely news comes, and how slowly orders are carried out. The default is politely: at once, once, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -111,6 +111,11 @@ impl FakeFederation {
         self.books().trouble = trouble.map(str::to_owned);
     }
 
+    /// What it says that it takes. (It takes as much as ever.)
+    pub fn set_costs(&self, costs: Costs) {
+        self.books().costs = costs;
+    }
+
     /// Carries out an order of the gateway, now or at a later turn.
     pub fn order(&self, order: Order) {
         self.books().take(order);
@@ -130,6 +135,7 @@ impl FakeFederation {
             height: books.height,
             ecash: books.ecash,
             trouble: books.trouble.clone(),
+            costs: books.costs,
         }
     }
 

@@ -26,7 +26,7 @@ pub use event::{
     MAX_FETCHED_INVOICE_BYTES,
 };
 pub use ids::{ChainTxid, ChannelId, NodeId, ParseIdError, PaymentHash, Preimage, RequestId};
-pub use none::NoNode;
+pub use none::{Clock, NoNode};
 pub use state::{
     Balances, Channel, HeldHtlcs, NodeState, Peer, SentPayment, SentState, MAX_LISTED,
 };

@@ -19,8 +19,10 @@ pub struct Peer {
 /// A node, for health, limits and the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NodeState {
-    /// Its key; absent for a gateway without a node.
+    /// Its key, to which its invoices are paid.
     pub node_id: Option<NodeId>,
+    /// There is no node: the key does nothing but sign invoices, which only this gateway's users can pay. All else is as of a node that has nothing.
+    pub swap_only: bool,
     /// The height up to which it knows the chain.
     pub height: u32,
     /// When it last was at the tip, in milliseconds since 1970. Absent if never since the start.

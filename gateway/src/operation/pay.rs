@@ -122,6 +122,9 @@ pub enum GivenUp {
     /// The payee's contract could not be funded, or had no preimage.
     #[error("the payee could not be paid: {0}")]
     Swap(String),
+    /// There is no node, and the invoice is somebody else's.
+    #[error("this gateway has no Lightning node and pays nobody but its own users; take another")]
+    SwapOnly,
 }
 
 /// Something that concerns a contract.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod announce;
+mod fees;
 mod limits;
 mod offers;
 mod pay;

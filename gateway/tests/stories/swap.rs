@@ -1,12 +1,16 @@
 //! Scenarios 42, 43, 47, 49: users of one gateway pay each other, in one federation or two.
 
+use bitcoin::Network;
 use guildmint_gateway::{
     federation::News,
     node::{PaymentFailure, SentState},
-    Command, Event, Warning,
+    Command, Event, Keys, Settings, Warning,
 };
+use guildmint_ln::client::Invoice;
 
-use crate::world::{msat, preimage, Failure, Purchase, World, CHANNELS_MSAT, ECASH_MSAT};
+use crate::world::{
+    msat, preimage, settings, Failure, Purchase, World, CHANNELS_MSAT, ECASH_MSAT, SEED,
+};
 
 const AMOUNT: u64 = 100_000;
 const INVOICE: u64 = 100_500;
@@ -14,6 +18,17 @@ const FEE: u64 = 10;
 
 /// The payer pays what the invoice asks for; a gateway asks for no fee on that.
 const GAIN: u64 = INVOICE - AMOUNT - 2 * FEE;
+
+/// A number of federations, and who makes a world of so many.
+type Kind = (u8, fn(u8) -> World);
+
+/// One federation, or two, of a gateway with a node, or without.
+const WORLDS: [Kind; 4] = [
+    (1, World::new),
+    (2, World::new),
+    (1, World::without_node),
+    (2, World::without_node),
+];
 
 fn worth(federations: u64) -> u64 {
     CHANNELS_MSAT + federations * ECASH_MSAT
@@ -30,8 +45,8 @@ fn buy(world: &mut World, hides: bool) -> Purchase {
 
 #[test]
 fn users_of_one_gateway_pay_each_other_without_lightning() {
-    for federations in [1, 2] {
-        let mut world = World::new(federations);
+    for (federations, make) in WORLDS {
+        let mut world = make(federations);
         let purchase = buy(&mut world, true);
         let ticket = world.pay(&purchase);
         world.settle();
@@ -50,8 +65,8 @@ fn users_of_one_gateway_pay_each_other_without_lightning() {
 
 #[test]
 fn a_payee_without_a_preimage_has_the_payer_refunded() {
-    for federations in [1, 2] {
-        let mut world = World::new(federations);
+    for (federations, make) in WORLDS {
+        let mut world = make(federations);
         let purchase = buy(&mut world, false);
         let ticket = world.pay(&purchase);
         world.settle();
@@ -174,13 +189,17 @@ fn a_preimage_that_is_none_is_not_taken_for_one() {
 
 #[test]
 fn the_power_fails_before_and_after_every_save_and_both_users_have_what_is_theirs() {
-    for hides in [true, false] {
+    let nodes: [fn(u8) -> World; 2] = [World::new, World::without_node];
+    for (hides, make) in [true, false]
+        .map(|hides| nodes.map(|make| (hides, make)))
+        .concat()
+    {
         let mut number = 0;
         loop {
             number += 1;
             let mut failures = 0;
             for failure in [Failure::Before(number), Failure::After(number)] {
-                let mut world = World::new(2);
+                let mut world = make(2);
                 world.failure = Some(failure);
                 let purchase = buy(&mut world, hides);
                 let ticket = world.pay(&purchase);
@@ -229,4 +248,53 @@ fn a_swap_that_does_not_end_is_told_after_a_day() {
     world.federations[1].withhold_shares(false);
     world.settle();
     assert_eq!(world.react(&purchase, ticket), Some(true));
+}
+
+#[test]
+fn a_gateway_without_a_node_announces_whose_its_invoices_are_and_that_nobody_outside_can_pay_them()
+{
+    let mut world = World::without_node(2);
+    let keys = Keys::new(&SEED);
+    for place in 0..2 {
+        let api_url = Some("https://gateway.example.org".to_owned());
+        let announced = Settings {
+            api_url,
+            ..settings()
+        };
+        world.serve(place, announced);
+        world.settle();
+        let told = world.federations[place].announcements()[0].clone();
+        let told = told.announcement;
+        assert_eq!(told.node_key, Some(keys.invoices().public_key()));
+        assert!(told.swap_only && !told.has_node());
+    }
+    let purchase = buy(&mut world, true);
+    let invoice = Invoice::read(&purchase.invoice, Network::Regtest).unwrap();
+    assert_eq!(invoice.payee, keys.invoices().public_key());
+    assert_eq!(invoice.amount, msat(INVOICE));
+    assert!(invoice.is_open(world.now.0 / 1000 + 3_599).is_ok());
+    assert!(invoice.is_open(world.now.0 / 1000 + 3_601).is_err());
+    world.pay_from_outside(1, &purchase.invoice, INVOICE);
+    world.settle();
+    let outside = world.paid_from_outside(1).unwrap();
+    assert!(matches!(outside, SentState::Failed(_)), "{outside:?}");
+    assert_eq!(world.state_of(1), ["open"]);
+}
+
+#[test]
+fn a_gateway_without_a_node_gives_up_what_is_to_be_paid_outside_and_its_hash_stays_free() {
+    let mut world = World::without_node(1);
+    let invoice = world.invoice(2, AMOUNT);
+    for _ in 0..2 {
+        let contract = world.contract(0, preimage(2).hash(), 103_000);
+        let purchase = world.buy(0, contract, &invoice);
+        let ticket = world.pay(&purchase);
+        world.settle();
+        assert_eq!(world.react(&purchase, ticket), Some(false));
+    }
+    let reasons = world.gateway.outgoing().into_iter();
+    let reasons: Vec<_> = reasons.filter_map(|view| view.reason).collect();
+    assert!(reasons.iter().all(|one| one.contains("no Lightning node")));
+    assert_eq!(reasons.len(), 2);
+    assert_eq!(world.worth_msat(), worth(1));
 }

@@ -1,7 +1,13 @@
 //! A gateway between a Lightning network and federations, all in memory; a disk that loses what it has not written; and a power line that
 //! fails when it is told to.
 
-use std::collections::{BTreeMap, VecDeque};
+mod users;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use bitcoin::Network;
 use guildmint_core::{
@@ -13,15 +19,12 @@ use guildmint_gateway::{
     federation::fake::{self, FakeFederation},
     node::{
         fake::{FakeLightning, FakeNode, Faults},
-        InvoiceOrder, LightningNode, SentState,
+        LightningNode, NoNode, SentState,
     },
     Action, Command, Entry, Event, Gateway, GatewayError, Keys, Limits, Millis, Reply, SaveId,
     Settings, Ticket, Warning,
 };
-use guildmint_ln::{
-    ContractId, FeeSchedule, InvoiceHash, InvoiceRequest, OutgoingContract, PayRequest,
-    PaymentHash, Preimage, SignedOffer,
-};
+use guildmint_ln::{ContractId, FeeSchedule, Preimage};
 
 pub const SEED: [u8; 64] = [7; 64];
 const START_S: u64 = 1_700_000_000;
@@ -56,6 +59,8 @@ pub struct Purchase {
 pub struct World {
     pub lightning: FakeLightning,
     pub node: FakeNode,
+    /// In place of the node, if there is none.
+    no_node: Option<NoNode>,
     pub peer: FakeNode,
     pub federations: Vec<FakeFederation>,
     pub gateway: Gateway,
@@ -105,6 +110,7 @@ impl World {
         let mut world = Self {
             lightning,
             node,
+            no_node: None,
             peer,
             federations: (1..=federations).map(federation).collect(),
             gateway: Gateway::load(Memory::default(), &SEED, [3; 32]).unwrap(),
@@ -130,6 +136,26 @@ impl World {
         world.settle();
         world.saves = 0;
         world
+    }
+
+    /// The same, of a gateway that has no node.
+    pub fn without_node(federations: u8) -> Self {
+        let mut world = Self::new(federations);
+        let peer = world.peer.clone();
+        let clock = move || Duration::from_millis(peer.state().synced_at_ms.unwrap());
+        let no_node = NoNode::new(&Keys::new(&SEED), Network::Regtest, Arc::new(clock));
+        world.no_node = Some(no_node);
+        world.settle();
+        world.saves = 0;
+        world
+    }
+
+    /// What the gateway has for a node.
+    fn port(&self) -> &dyn LightningNode {
+        match &self.no_node {
+            Some(no_node) => no_node,
+            None => &self.node,
+        }
     }
 
     pub fn serve(&mut self, place: usize, settings: Settings) -> Ticket {
@@ -197,7 +223,7 @@ impl World {
                 }
             }
             Action::Node(call) => {
-                let answer = call.make(&self.node);
+                let answer = call.make(self.port());
                 self.answers.extend(answer.map(Event::Answered));
             }
             Action::Federation { federation, order } => {
@@ -277,7 +303,7 @@ impl World {
     }
 
     fn tell_states(&mut self) {
-        let state = Box::new(self.node.state());
+        let state = Box::new(self.port().state());
         self.feed(Event::NodeState(state));
         for federation in self.federations.clone() {
             let news = guildmint_gateway::federation::News::State(federation.state());
@@ -297,7 +323,7 @@ impl World {
                 self.feed(Event::Federation { federation, news });
             }
         }
-        for delivery in self.node.events(10).unwrap() {
+        for delivery in self.port().events(10).unwrap() {
             self.feed(Event::Node(delivery));
         }
         while let Some(answer) = self.answers.pop_front() {
@@ -350,122 +376,6 @@ impl World {
 
     pub fn height(&self) -> u32 {
         self.federations[0].state().height
-    }
-
-    /// An invoice of somebody outside, who has this preimage.
-    pub fn invoice(&self, number: u8, amount_msat: u64) -> String {
-        self.peer.know(&preimage(number).into());
-        self.invoice_on(preimage(number).hash(), amount_msat)
-    }
-
-    /// One whose preimage nobody has yet.
-    pub fn invoice_on(&self, hash: PaymentHash, amount_msat: u64) -> String {
-        let order = InvoiceOrder {
-            hash: hash.into(),
-            amount_msat,
-            description: "a book".into(),
-            expiry_s: 3600,
-            min_final_cltv_delta: 18,
-        };
-        self.peer.make_invoice(&order).unwrap()
-    }
-
-    pub fn contract(&self, place: usize, hash: PaymentHash, amount: u64) -> OutgoingContract {
-        let keys = Keys::new(&SEED);
-        let federation = &self.federations[place];
-        OutgoingContract {
-            hash,
-            amount: msat(amount),
-            gateway_key: keys.gateway(federation.id()).x_only_public_key().0,
-            refund_key: fake::user_key(1),
-            timelock: federation.state().height + 1008,
-            invoice_hash: InvoiceHash::new(""),
-        }
-    }
-
-    /// A user funds a contract for an invoice.
-    pub fn buy(&self, place: usize, contract: OutgoingContract, invoice: &str) -> Purchase {
-        let invoice_hash = InvoiceHash::new(invoice);
-        let contract = OutgoingContract {
-            invoice_hash,
-            ..contract
-        };
-        Purchase {
-            federation: place,
-            contract: self.federations[place].fund(contract),
-            invoice: invoice.to_owned(),
-        }
-    }
-
-    pub fn pay(&mut self, purchase: &Purchase) -> Ticket {
-        self.ask(Command::Pay(PayRequest {
-            federation: self.federations[purchase.federation].id(),
-            contract: purchase.contract,
-            invoice: purchase.invoice.clone(),
-        }))
-    }
-
-    /// What a user does with the answer.
-    pub fn react(&mut self, purchase: &Purchase, ticket: Ticket) -> Option<bool> {
-        match self.replies.get(&ticket)? {
-            Ok(Reply::Paid(_)) => Some(true),
-            Ok(Reply::GivenUp(forfeit)) => {
-                let federation = &self.federations[purchase.federation];
-                federation
-                    .refund(purchase.contract, Some(*forfeit))
-                    .unwrap();
-                Some(false)
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// A user of a federation makes an offer, which hides this.
-    pub fn offer(&self, place: usize, number: u8, amount: u64, hides: bool) -> SignedOffer {
-        let federation = &self.federations[place];
-        let expires_at = federation.state().height + 144;
-        let hidden = hides.then(|| preimage(number));
-        federation.offer(preimage(number).hash(), msat(amount), expires_at, hidden)
-    }
-
-    pub fn request(&self, place: usize, offer: SignedOffer) -> InvoiceRequest {
-        InvoiceRequest {
-            federation: self.federations[place].id(),
-            offer,
-            description: "for a user".into(),
-            expiry_seconds: 3600,
-        }
-    }
-
-    /// The gateway's invoice for an offer.
-    pub fn receive(&mut self, place: usize, offer: SignedOffer) -> String {
-        let request = self.request(place, offer);
-        let ticket = self.ask(Command::Invoice(request));
-        self.settle();
-        match self.replies.get(&ticket) {
-            Some(Ok(Reply::Invoice(invoice))) => invoice.clone(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Somebody outside pays an invoice.
-    pub fn pay_from_outside(&self, number: u8, invoice: &str, amount_msat: u64) {
-        let order = guildmint_gateway::node::PaymentOrder {
-            hash: preimage(number).hash().into(),
-            invoice: invoice.to_owned(),
-            amount_msat,
-            max_fee_msat: 5_000,
-            max_total_cltv_delta: 1008,
-        };
-        self.peer
-            .command(guildmint_gateway::node::Command::Pay(order))
-            .unwrap();
-    }
-
-    /// Whether somebody outside has paid, and what came of it.
-    pub fn paid_from_outside(&self, number: u8) -> Option<SentState> {
-        let sent = self.peer.sent(preimage(number).hash().into()).unwrap();
-        sent.map(|sent| sent.state)
     }
 
     /// All that the gateway has and nobody else can take.

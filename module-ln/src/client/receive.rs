@@ -18,8 +18,8 @@ pub enum ReceiveError {
     /// The gateway's invoice is not what was agreed. ⚠ It must not be shown to a payer.
     #[error(transparent)]
     Invoice(#[from] InvoiceError),
-    /// The gateway has no node.
-    #[error("this gateway only swaps and has no Lightning node; take another")]
+    /// The gateway announces no key for invoices.
+    #[error("this gateway makes no invoices; take another")]
     NoNode,
     /// The sum is more than all bitcoin.
     #[error("{0} and the gateway's fee are more than all bitcoin")]
@@ -41,6 +41,8 @@ pub struct Receive {
     pub api_url: String,
     /// Its node, to which the invoice must be paid.
     pub node_key: PublicKey,
+    /// It has none: its own users alone can pay the invoice.
+    pub swap_only: bool,
     /// What the payer pays: the offer's amount and the gateway's fee.
     pub invoice_amount: Amount,
     /// What it is for.
@@ -132,6 +134,7 @@ impl Receive {
             offer: client.offer(index, amount, expires_at)?,
             api_url: gateway.api_url.clone(),
             node_key: gateway.node_key.ok_or(ReceiveError::NoNode)?,
+            swap_only: gateway.swap_only,
             invoice_amount: invoice_amount.ok_or(ReceiveError::TooMuch(amount))?,
             description: description.to_owned(),
             expiry_seconds,

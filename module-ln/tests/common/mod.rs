@@ -69,6 +69,7 @@ pub fn announcement(key: &Keypair, number: u64, valid_until: u32) -> Announcemen
     Announcement {
         key: key.x_only_public_key().0,
         node_key: Some(PublicKey::from_keypair(key)),
+        swap_only: false,
         api_url: "https://gateway.example.org".into(),
         send_fees: FeeSchedule {
             base: sat(1),

@@ -146,6 +146,7 @@ impl World {
         Announcement {
             key: gateway.x_only_public_key().0,
             node_key: Some(PublicKey::from_keypair(&gateway)),
+            swap_only: false,
             api_url: "https://gateway.example.org".into(),
             send_fees: FeeSchedule {
                 base: sat(1),

@@ -211,6 +211,9 @@ async fn invoice(
         // Which fails, or says that it is still under way.
         return Ok(json!(wallet.end(operation, Some(Duration::ZERO)).await?));
     };
+    if view.details["swap_only"] == true {
+        eprintln!("The gateway has no Lightning node: only its own users can pay this invoice, nobody outside.");
+    }
     if command.qr {
         // Capitals make smaller codes.
         show_qr(&text.to_uppercase());

@@ -60,6 +60,8 @@ pub enum Manners {
     OtherNode,
     /// It refuses to make invoices, for good.
     Refuses,
+    /// It has no node.
+    SwapsOnly,
 }
 
 /// A fetched invoice, in hexadecimal. The wallet does not read it.
@@ -130,6 +132,7 @@ impl Fake {
         let announcement = Announcement {
             key: gateway.key.x_only_public_key().0,
             node_key: Some(PublicKey::from_keypair(&gateway.node)),
+            swap_only: gateway.manners == Manners::SwapsOnly,
             api_url: gateway.url.clone(),
             send_fees: fees,
             receive_fees: fees,
@@ -242,6 +245,7 @@ impl Fake {
             version: "test".into(),
             network: "regtest".into(),
             node_key: Some(PublicKey::from_keypair(&gateway.node)),
+            swap_only: gateway.manners == Manners::SwapsOnly,
             federations: vec![ServedFederation {
                 federation: self.genesis.id(),
                 key: self.gateway_key(place),

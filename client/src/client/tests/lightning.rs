@@ -91,4 +91,11 @@ fn gateways_are_shown_as_they_announce_themselves() {
         .unwrap();
     assert_eq!(vouched.url, "http://gateway-1/");
     assert_eq!(vouched.send_fees.base.msat(), 5);
+    world.fake.open_gateway(Manners::SwapsOnly, 0);
+    let Ok(Reply::Gateways { gateways }) = world.command(0, Command::Gateways) else {
+        panic!("no gateways");
+    };
+    let swap_only = gateways.iter().filter(|one| one.swap_only);
+    let urls: Vec<_> = swap_only.map(|one| one.url.as_str()).collect();
+    assert_eq!(urls, ["http://gateway-2/"]);
 }

@@ -9,6 +9,7 @@ use guildmint_ln::{
 use guildmint_mint::client::Funding;
 use serde::{Deserialize, Serialize};
 
+use super::search::Wants;
 use crate::{error::ClientError, event::Payable, operation::Desk, payment::held};
 
 /// What is to be paid.
@@ -57,6 +58,11 @@ impl Bill {
             Payable::Invoice(text) => Ok(Invoice::read(text, network)?.hash),
             Payable::Fetched(fetched) => Ok(fetched.answer.hash),
         }
+    }
+
+    /// What a gateway is wanted for.
+    pub(crate) fn wants(&self) -> Wants {
+        Wants::Send(self.amount, self.payee)
     }
 
     fn of(invoice: Invoice) -> Self {

@@ -12,7 +12,7 @@ use serde_json::{json, Value as Json};
 use super::{
     bill::{price, Bill},
     height, next_index, refusal,
-    search::{Search, Seek, Wants},
+    search::{Search, Seek},
     spend,
 };
 use crate::{
@@ -64,7 +64,7 @@ impl LnPay {
             .mint
             .tariff()
             .fund(&held(desk.rows), bill.amount)?;
-        let search = Search::new(Wants::Send(bill.amount), gateway);
+        let search = Search::new(bill.wants(), gateway);
         let next = search.next();
         let pay = Self {
             bill,

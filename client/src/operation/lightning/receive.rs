@@ -382,6 +382,7 @@ fn funding(answer: &Json) -> Option<Json> {
 fn receiving(receive: &Receive, credited: Amount, details: &mut Json) -> (&'static str, Phase) {
     details["payment_hash"] = json!(receive.offer.offer.hash);
     details["invoice_msat"] = json!(receive.invoice_amount.msat());
+    details["swap_only"] = json!(receive.swap_only);
     details["expires_at"] = json!(receive.offer.offer.expires_at);
     match &receive.state {
         ReceiveState::Asking => ("asking", Phase::Pending),

@@ -1,10 +1,8 @@
 //! Which gateway to use: listed by f + 1 guardians, affordable, and at work at this moment. ⚠ It is asked before any money is locked (SPEC LN-6).
 
-use bitcoin::secp256k1::XOnlyPublicKey;
+use bitcoin::secp256k1::{PublicKey, XOnlyPublicKey};
 use guildmint_core::{Amount, FederationId};
-use guildmint_ln::{
-    Announcement, ClockAnswer, FeeSchedule, GatewayAnswer, GatewayInfo, GatewaysAnswer, KIND,
-};
+use guildmint_ln::{Announcement, ClockAnswer, GatewayAnswer, GatewayInfo, GatewaysAnswer, KIND};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -27,8 +25,10 @@ pub(crate) const LIST: &str = "gateways";
 /// What a gateway is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Wants {
-    /// To pay this.
-    Send(Amount),
+    /// To pay this to that node.
+    Send(Amount, PublicKey),
+    /// To have an invoice of this fetched, and to pay it.
+    Fetch(Amount),
     /// To receive this.
     Receive(Amount),
 }
@@ -164,29 +164,54 @@ impl Search {
         }
     }
 
-    /// Those that f + 1 guardians vouch for first, one of whom is honest; then the cheapest.
+    /// Those that f + 1 guardians vouch for first, one of whom is honest; then the cheapest. ⚠ Last of all, for who wants to be paid, those whose
+    /// invoices nobody outside can pay.
     fn rank(&self, gateways: Vec<GatewayAnswer>, vouchers: usize) -> Vec<Announcement> {
-        let (amount, schedule): (Amount, fn(&Announcement) -> FeeSchedule) = match self.wants {
-            Wants::Send(amount) => (amount, |gateway| gateway.send_fees),
-            Wants::Receive(amount) => (amount, |gateway| gateway.receive_fees),
-        };
         let chosen = |one: &GatewayAnswer| {
             let gateway = &one.signed.announcement;
-            let receives = gateway.node_key.is_some() || matches!(self.wants, Wants::Send(_));
-            receives && self.only.is_none_or(|only| only == gateway.key)
+            self.wants.can_be_done_by(gateway) && self.only.is_none_or(|only| only == gateway.key)
         };
         let mut ranked: Vec<_> = gateways
             .into_iter()
             .filter(chosen)
             .filter_map(|one| {
-                let fee = schedule(&one.signed.announcement).fee(amount)?;
+                let fee = self.wants.fee(&one.signed.announcement)?;
                 let vouched = one.vouched_by.len() >= vouchers;
-                Some(((!vouched, fee), one.signed.announcement))
+                let announcement = one.signed.announcement;
+                let (narrow, far) = self.wants.reach(&announcement);
+                Some(((narrow, !vouched, far, fee), announcement))
             })
             .collect();
         ranked.sort_by(|(one, a), (other, b)| (one, a.key).cmp(&(other, b.key)));
         let ranked = ranked.into_iter().map(|(_, gateway)| gateway);
         ranked.take(MAX_TRIES).collect()
+    }
+}
+
+impl Wants {
+    fn can_be_done_by(&self, gateway: &Announcement) -> bool {
+        match self {
+            Self::Send(_, payee) => gateway.can_pay(payee),
+            Self::Fetch(_) => gateway.has_node(),
+            Self::Receive(_) => gateway.node_key.is_some(),
+        }
+    }
+
+    /// Whether nobody outside could pay its invoices, though that is wanted; and whether it is not itself the payee. ⚠ That it is, it may just say, so
+    /// this brings it before cheaper ones, and not before those that guardians know.
+    fn reach(&self, gateway: &Announcement) -> (bool, bool) {
+        match self {
+            Self::Send(_, payee) => (false, gateway.node_key.as_ref() != Some(payee)),
+            Self::Fetch(_) => (false, false),
+            Self::Receive(_) => (!gateway.has_node(), false),
+        }
+    }
+
+    fn fee(&self, gateway: &Announcement) -> Option<Amount> {
+        match self {
+            Self::Send(amount, _) | Self::Fetch(amount) => gateway.send_fees.fee(*amount),
+            Self::Receive(amount) => gateway.receive_fees.fee(*amount),
+        }
     }
 }
 

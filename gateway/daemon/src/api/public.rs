@@ -95,6 +95,7 @@ async fn info(request: Request<Handle>) -> Result<Response, Problem> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         network: handle.0.network.to_string(),
         node_key,
+        swap_only: state.swap_only,
         ready: !halted && federations.iter().any(|federation| federation.ready),
         federations,
     };

@@ -18,7 +18,7 @@ use guildmint_gateway::{
     },
     node::{
         fake::{FakeLightning, FakeNode},
-        InvoiceOrder, LightningNode as _, Preimage,
+        InvoiceOrder, LightningNode, Preimage,
     },
 };
 use guildmint_gatewayd::{
@@ -26,7 +26,7 @@ use guildmint_gatewayd::{
     federations::{
         EcashError, Federation, Federations, FederationsError, Look, NewsSender, Started,
     },
-    Gatewayd, Parts, Place,
+    no_node, Gatewayd, Parts, Place,
 };
 use guildmint_ln::{InvoiceHash, OutgoingContract, PayRequest};
 use serde_json::{json, Value as Json};
@@ -168,6 +168,8 @@ pub struct World {
     pub gateway: Option<Gatewayd>,
     pub lightning: FakeLightning,
     pub node: FakeNode,
+    /// Whether the gateway has that node, or none.
+    has_node: bool,
     pub payee: FakeNode,
     pub federations: Arc<OneFederation>,
     pub token: String,
@@ -176,6 +178,10 @@ pub struct World {
 impl World {
     /// One that serves no federation yet.
     pub fn new() -> Self {
+        Self::make(true)
+    }
+
+    fn make(has_node: bool) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let lightning = FakeLightning::new(7, now.as_secs());
         let federations = Arc::new(OneFederation {
@@ -189,6 +195,7 @@ impl World {
             gateway: None,
             node: lightning.add_node(1_000_000_000),
             payee: lightning.add_node(1_000_000_000),
+            has_node,
             lightning,
             federations,
             token: String::new(),
@@ -199,7 +206,15 @@ impl World {
 
     /// One that serves its federation.
     pub fn joined() -> Self {
-        let world = Self::new();
+        Self::join(Self::new())
+    }
+
+    /// One that has no node.
+    pub fn without_node() -> Self {
+        Self::join(Self::make(false))
+    }
+
+    fn join(world: Self) -> Self {
         let joined = world.operator("/federations", Some(json!({ "invite": INVITE })));
         assert_eq!(joined.0, 200, "{joined:?}");
         world.until_ready();
@@ -209,10 +224,14 @@ impl World {
     pub fn start(&mut self) {
         let settings = settings(&self.folder);
         let place = Place::open(&settings, None, Arc::new(|lost| panic!("{lost}"))).unwrap();
+        let node: Arc<dyn LightningNode> = match self.has_node {
+            true => Arc::new(self.node.clone()),
+            false => Arc::new(no_node(&settings, &place)),
+        };
         let parts = Parts {
             settings,
             place,
-            node: Arc::new(self.node.clone()),
+            node,
             lightning: vec!["127.0.0.1:9735".to_owned()],
             federations: Arc::clone(&self.federations) as _,
         };

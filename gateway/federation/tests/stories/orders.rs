@@ -49,6 +49,7 @@ fn announcement(world: &World, number: u64) -> Order {
     let announcement = Announcement {
         key: keys().gateway(id).x_only_public_key().0,
         node_key: None,
+        swap_only: false,
         api_url: "https://gateway.example.org".into(),
         send_fees: FeeSchedule::default(),
         receive_fees: FeeSchedule::default(),

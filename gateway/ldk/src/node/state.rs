@@ -18,6 +18,7 @@ impl Parts {
         };
         NodeState {
             node_id: Some(convert::node_id(&self.keys.node_key())),
+            swap_only: false,
             height: self.manager.current_best_block().height,
             synced_at_ms: self.chain.synced_at_ms(),
             trouble,

@@ -9,7 +9,7 @@ use guildmint_ln::{
 };
 
 use super::{Faults, Refused};
-use crate::federation::{Funding, News, Order};
+use crate::federation::{Costs, Funding, News, Order};
 
 struct Contract {
     account: ContractAccount,
@@ -21,6 +21,8 @@ pub(super) struct Books {
     pub(super) height: u32,
     pub(super) ecash: Amount,
     pub(super) fee: Amount,
+    /// What it says that it takes.
+    pub(super) costs: Costs,
     pub(super) stalled: bool,
     pub(super) withheld: bool,
     pub(super) trouble: Option<String>,
@@ -43,6 +45,7 @@ impl Books {
             height: 200,
             ecash,
             fee: Amount::from_msat(10).unwrap_or_default(),
+            costs: Costs::default(),
             stalled: false,
             withheld: false,
             trouble: None,

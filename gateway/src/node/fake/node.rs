@@ -161,6 +161,7 @@ impl LightningNode for FakeNode {
         };
         NodeState {
             node_id: Some(member.id),
+            swap_only: false,
             height: world.height,
             synced_at_ms: Some(world.now_s * 1000),
             trouble: member.is_down.then(|| "it was stopped".to_owned()),

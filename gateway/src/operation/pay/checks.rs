@@ -54,6 +54,9 @@ pub(super) fn plan(
     if is_own || desk.incoming(contract.hash).is_some() {
         return swap(desk, key, contract, amount, &invoice, &served);
     }
+    if desk.node.as_ref().is_some_and(|node| node.swap_only) {
+        return Err(GivenUp::SwapOnly);
+    }
     let delta = cltv_delta(desk, key, contract.timelock)?;
     if u64::from(delta)
         < invoice

@@ -116,6 +116,7 @@ fn outputs() -> Vec<Vec<u8>> {
     let announcement = Announcement {
         key: key(7).x_only_public_key().0,
         node_key: Some(hop.node_key),
+        swap_only: false,
         api_url: "https://gateway.example.org".into(),
         send_fees: FeeSchedule::default(),
         receive_fees: FeeSchedule::default(),

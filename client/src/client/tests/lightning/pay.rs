@@ -541,3 +541,28 @@ fn a_gateway_that_fetches_something_else_or_wants_more_than_it_announced_is_not_
     world.fake.gateways[0].manners = Manners::Vanishes;
     assert_eq!(fetched(&mut world).unwrap_err().code(), "gateway_unusable");
 }
+
+#[test]
+fn a_gateway_without_a_node_is_asked_to_pay_its_own_invoices_and_no_others() {
+    let mut world = world(Manners::SwapsOnly);
+    let (_, outside) = world.bill(1, AMOUNT);
+    let operation = world.start(0, pay(&outside));
+    let lost = world.end(0, operation);
+    assert_eq!(lost.details["problem"]["code"], "no_gateway", "{lost:?}");
+    assert_eq!(fetched(&mut world).unwrap_err().code(), "no_gateway");
+
+    // One with a node is cheaper, but finds no way to the other's users.
+    world.fake.open_gateway(Manners::Forfeits, 0);
+    world.fake.announce(0, 5);
+    let preimage = guildmint_ln::Preimage::from([6; 32]);
+    world.fake.gateways[0]
+        .secrets
+        .insert(preimage.hash(), preimage);
+    let node = world.fake.gateways[0].node;
+    let own = super::super::gateway::invoice(&node, preimage.hash(), msat(AMOUNT));
+    let operation = world.start(0, pay(&own));
+    let paid = world.end(0, operation);
+    assert_eq!(paid.state, "paid", "{paid:?}");
+    assert_eq!(world.fake.gateways[0].paid, [preimage.hash()]);
+    balanced(&world);
+}

@@ -230,3 +230,22 @@ proptest! {
         story(crash, (place, LIARS[mood]));
     }
 }
+
+/// ⚠ Whoever is to be paid from anywhere must not be given an invoice that nobody outside can pay, however cheap, without being told.
+#[test]
+fn an_invoice_of_a_gateway_without_a_node_is_the_last_resort_and_is_called_so() {
+    let mut world = world(Manners::SwapsOnly);
+    let operation = world.start(0, be_paid(AMOUNT));
+    let hash = shown(&mut world, operation);
+    assert_eq!(view(&world, operation).details["swap_only"], true);
+    world.fake.pay_invoice(0, hash).unwrap();
+    assert_eq!(world.end(0, operation).state, "claimed");
+    // One with a node costs as much, and nobody vouches for it.
+    world.fake.open_gateway(Manners::Honest, 0);
+    world.fake.vouch(0, 2);
+    let operation = world.start(0, be_paid(AMOUNT));
+    shown(&mut world, operation);
+    let view = view(&world, operation);
+    assert_eq!(view.details["swap_only"], false);
+    assert_eq!(view.details["invoice_msat"], AMOUNT + FEE);
+}
