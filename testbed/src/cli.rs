@@ -27,9 +27,9 @@ pub enum Command {
         /// Adds Lightning: gateways with money, channels and e-cash, and Electrum, with which they have channels, too.
         #[structopt(long)]
         lightning: bool,
-        /// How many gateways.
-        #[structopt(long, default_value = "2", value_name = "N", requires = "lightning")]
-        gateways: usize,
+        /// How many gateways [default: 2].
+        #[structopt(long, value_name = "N", requires = "lightning")]
+        gateways: Option<usize>,
         /// Leaves it running in the background.
         #[structopt(long)]
         detach: bool,
@@ -223,10 +223,14 @@ mod tests {
             parse("up --lightning").unwrap(),
             Command::Up {
                 lightning: true,
-                gateways: 2,
+                gateways: None,
                 ..
             }
         ));
+        assert!(parse("up --gateways 3 --lightning").is_ok());
+        assert!(parse("up --gateways 3")
+            .unwrap_err()
+            .contains("--lightning"));
         let up = parse("up --guardians 7 --dir /tmp/x --detach --json").unwrap();
         assert!(
             up.json()

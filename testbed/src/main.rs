@@ -38,6 +38,9 @@ use structopt::StructOpt;
 
 use cli::{Cli, Command, Place, Shown};
 
+/// Gateways of a network with Lightning, if nothing else is said.
+const GATEWAYS: usize = 2;
+
 const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 const INTERRUPTED: i32 = 130;
@@ -94,7 +97,10 @@ impl Testbed {
                 gateways,
                 detach,
                 shown,
-            } => self.up(guardians, lightning.then_some(gateways), detach, &shown),
+            } => {
+                let gateways = lightning.then_some(gateways.unwrap_or(GATEWAYS));
+                self.up(guardians, gateways, detach, &shown)
+            }
             Command::Down { delete, place } => self.down(&self.directory(&place)?, delete),
             Command::Status { shown } => {
                 let directory = self.directory(&shown.place)?;
@@ -288,7 +294,7 @@ impl Testbed {
             .start(
                 folder.path().into(),
                 4,
-                lightning.then_some(2),
+                lightning.then_some(GATEWAYS),
                 Lifetime::Tethered,
             )
             .map_err(|error| keep(&folder, error))?;
@@ -321,7 +327,7 @@ impl Testbed {
                 .seed
                 .unwrap_or_else(|| u32::from_le_bytes(random).into()),
             pairs: options.pairs,
-            gateways: if options.lightning { 2 } else { 0 },
+            gateways: if options.lightning { GATEWAYS } else { 0 },
         };
         eprintln!("seed {}", plan.seed);
         let (seed, kills) = (plan.seed, plan.kills);
@@ -373,7 +379,7 @@ impl Testbed {
         };
         let mut network = Network::up(options, &self.cache, &tools, &self.stop)?;
         let directory = network.directory().to_owned();
-        let nodes = network.add_lightning(2, &nodes, &self.cache)?;
+        let nodes = network.add_lightning(GATEWAYS, &nodes, &self.cache)?;
         let measured = payments::run(&network, &nodes, programs, &self.stop);
         drop(network);
         // What was started again has outlived the network's own value.
