@@ -317,6 +317,7 @@ impl People {
     }
 
     fn ask(&self, world: &mut World<Ln>, rng: &mut ChaCha20Rng) {
+        world.query(PeerId(0), "clock", &[]).unwrap().unwrap();
         world.query(PeerId(0), "gateways", &[]).unwrap().unwrap();
         if let Some((_, offer)) = self.offers.choose(rng) {
             let id = offer.offer.id(self.federation);
