@@ -8,7 +8,7 @@ use lightning::util::config::{
     ChannelHandshakeLimits, MaxDustHTLCExposure, UserConfig,
 };
 
-/// The largest channel that others may open to us, in satoshi; a larger one is refused. It holds less than miners earn by [`DEPTH`] blocks, so that to
+/// The largest channel that others may open to us, in satoshi; a larger one is refused. It holds less than miners earn by `DEPTH` blocks, so that to
 /// buy these anew, and so take back what is in the channel, does not pay.
 pub const MAX_INBOUND_CHANNEL_SAT: u64 = 10 * 100_000_000;
 /// The largest channel that we take after [`SMALL_DEPTH`] blocks.
