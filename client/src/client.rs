@@ -26,7 +26,8 @@ use crate::{
     payment,
     reply::Reply,
     rows::{
-        Announced, DamagedRow, Joined, NextOperation, OperationRow, PaymentRow, RevisionRow, Rows,
+        self, Announced, DamagedRow, Joined, NextOperation, OperationRow, PaymentRow, RevisionRow,
+        Rows,
     },
     submission::{Requests, Standing, Submission},
     watch::Topic,
@@ -105,7 +106,7 @@ impl Client {
     /// # Errors
     /// If a row cannot be read, or the wallet has joined no federation.
     pub fn load(rows: Memory, seed: &MasterSeed, random: [u8; 32]) -> Result<Self, LoadError> {
-        let rows = Rows::load(rows)?;
+        let rows = rows::load(rows)?;
         let mut membership = rows.get(&Joined(())).ok_or(LoadError::NotJoined)?;
         membership.announcements = rows.get(&Announced(())).unwrap_or_default();
         let mut federation = Federation::open(membership, seed)?;

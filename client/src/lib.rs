@@ -34,12 +34,12 @@ pub use event::{
 };
 pub use federation::{JoinError, Membership};
 pub use gateway::{GatewayCall, GatewayKey};
+pub use guildmint_core::ledger::DamagedRow;
 pub use guildmint_ln::{client::InvoiceError, FetchAnswer};
 pub use guildmint_mint::client::{MasterSeed, NotesString, NotesStringError};
 pub use operation::{OperationId, ParseOperationIdError, Phase, View};
 pub use question::Question;
 pub use reply::{GatewayView, LnPrice, Reply};
-pub use rows::DamagedRow;
 
 use guildmint_core::ledger::Changes;
 

@@ -18,7 +18,7 @@ use crate::{
     ledger, limits, node,
     operation::{fetch, pay, receive},
     reply::Reply,
-    rows::{DamagedRow, Rows, Served, ServedRow},
+    rows::{self, DamagedRow, Served, ServedRow},
     settings::Settings,
     warning::Warning,
 };
@@ -44,7 +44,7 @@ impl Gateway {
     /// If a row cannot be read.
     pub fn load(rows: Memory, seed: &[u8; 64], random: [u8; 32]) -> Result<Self, DamagedRow> {
         Ok(Self {
-            desk: Desk::new(Keys::new(seed), Rows::load(rows)?, random),
+            desk: Desk::new(Keys::new(seed), rows::load(rows)?, random),
             started: false,
             held: VecDeque::new(),
             wake: None,

@@ -28,6 +28,7 @@ pub use call::{Answer, Call};
 pub use error::GatewayError;
 pub use event::{Action, Command, Event, Millis, SaveId, Ticket};
 pub use gateway::{FederationView, Gateway, PaymentView};
+pub use guildmint_core::ledger::DamagedRow;
 pub use keys::Keys;
 pub use ledger::{Entry, Totals};
 pub use node::LightningNode;
@@ -37,7 +38,7 @@ pub use operation::{
     ContractKey, Kind,
 };
 pub use reply::{Fetched, Reply};
-pub use rows::{entry, entry_key, DamagedRow};
+pub use rows::{entry, entry_key};
 pub use settings::{Limits, Settings};
 pub use shares::Shares;
 pub use warning::{Charge, Warning};

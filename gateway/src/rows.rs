@@ -1,14 +1,14 @@
 //! What a gateway remembers: typed rows in memory, and the changes that are yet to be saved.
 
 use bitcoin::Network;
+pub(crate) use guildmint_core::ledger::{DamagedRow, Rows};
 use guildmint_core::{
-    encoding::{read, read_ordered, write},
-    ledger::{Base, Changes, Key, Memory, Row, Scope, Space},
+    encoding::read,
+    ledger::{Key, Memory, Row},
     FederationId,
 };
 use guildmint_ln::{ContractId, PaymentHash};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use crate::{
     announce::Announced,
@@ -18,8 +18,6 @@ use crate::{
     operation::{ContractKey, Fetch, Incoming, Outgoing},
     settings::Settings,
 };
-
-const SCOPE: Scope = Scope::engine(Space::Local);
 
 /// A federation that is or was served.
 #[derive(Debug, Serialize, Deserialize, Row)]
@@ -88,113 +86,30 @@ pub(crate) struct Spending {
     pub spent_msat: u64,
 }
 
-/// A stored row that cannot be read: the database is damaged, or newer software has written it.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the row {} cannot be read: the gateway's database is damaged, or newer software has written it", hex::encode(&.0 .0))]
-pub struct DamagedRow(pub Key);
-
-/// All rows that are read, and what has changed since they were last saved.
-#[derive(Debug, Default)]
-pub(crate) struct Rows {
-    memory: Memory,
-    changes: Changes,
-}
-
-impl Rows {
-    /// Takes stored resident rows, every one of which must be readable: a payment that is overlooked is money lost.
-    pub(crate) fn load(mut memory: Memory) -> Result<Self, DamagedRow> {
-        memory.0.retain(|key, _| key.is_resident());
-        for (key, value) in &memory.0 {
-            let readable = reads::<ServedRow>(key, value)
-                || reads::<OutgoingRow>(key, value)
-                || reads::<IntentRow>(key, value)
-                || reads::<IncomingRow>(key, value)
-                || reads::<StrayRow>(key, value)
-                || reads::<FetchRow>(key, value)
-                || reads::<AnnouncedRow>(key, value)
-                || reads::<SpendingRow>(key, value)
-                || reads::<TotalsRow>(key, value);
-            if !readable {
-                return Err(DamagedRow(key.clone()));
-            }
-        }
-        let changes = Changes::new();
-        Ok(Self { memory, changes })
-    }
-
-    pub(crate) fn get<R: Row>(&self, row: &R) -> Option<R::Value> {
-        // What is in memory was readable when it was loaded, or was written by `put`.
-        read(self.memory.0.get(&row.key(SCOPE))?).ok()
-    }
-
-    pub(crate) fn contains<R: Row>(&self, row: &R) -> bool {
-        self.memory.0.contains_key(&row.key(SCOPE))
-    }
-
-    pub(crate) fn put<R: Row>(&mut self, row: &R, value: &R::Value) {
-        let mut bytes = Vec::new();
-        write(&mut bytes, value);
-        if R::RESIDENT {
-            self.memory.0.insert(row.key(SCOPE), bytes.clone());
-        }
-        self.changes.insert(row.key(SCOPE), Some(bytes));
-    }
-
-    pub(crate) fn remove<R: Row>(&mut self, row: &R) {
-        self.memory.0.remove(&row.key(SCOPE));
-        self.changes.insert(row.key(SCOPE), None);
-    }
-
-    /// All rows of a resident table, in the order of their keys.
-    pub(crate) fn scan<R: Row>(&self) -> Vec<(R, R::Value)> {
-        self.memory
-            .scan(&Key::table::<R>(SCOPE))
-            .filter_map(|(key, value)| Some((R::from_key(key)?, read(value).ok()?)))
-            .collect()
-    }
-
-    /// What has changed since this was last called.
-    pub(crate) fn take_changes(&mut self) -> Changes {
-        std::mem::take(&mut self.changes)
-    }
-}
-
-fn reads<R: Row>(key: &Key, value: &[u8]) -> bool {
-    let Some(rest) = key.0.strip_prefix(&Key::table::<R>(SCOPE)) else {
-        return false;
-    };
-    read_ordered::<R>(rest).is_ok() && read::<R::Value>(value).is_ok()
+/// Stored rows, every one of which must be readable: a payment that is overlooked is money lost.
+pub(crate) fn load(memory: Memory) -> Result<Rows, DamagedRow> {
+    Rows::load(memory, |key, value| {
+        Rows::reads::<ServedRow>(key, value)
+            || Rows::reads::<OutgoingRow>(key, value)
+            || Rows::reads::<IntentRow>(key, value)
+            || Rows::reads::<IncomingRow>(key, value)
+            || Rows::reads::<StrayRow>(key, value)
+            || Rows::reads::<FetchRow>(key, value)
+            || Rows::reads::<AnnouncedRow>(key, value)
+            || Rows::reads::<SpendingRow>(key, value)
+            || Rows::reads::<TotalsRow>(key, value)
+    })
 }
 
 /// Where the entry with this number is stored.
 #[must_use]
 pub fn entry_key(number: u64) -> Key {
-    EntryRow(number).key(SCOPE)
+    Rows::key(&EntryRow(number))
 }
 
 /// The entry that a stored row holds, if it is one: what a page of the last payments reads.
 #[must_use]
 pub fn entry(key: &Key, value: &[u8]) -> Option<Entry> {
-    key.0.strip_prefix(&Key::table::<EntryRow>(SCOPE))?;
+    key.0.strip_prefix(&Rows::table::<EntryRow>())?;
     read(value).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn damaged_rows_are_not_overlooked() {
-        let mut rows = Rows::default();
-        rows.put(&StrayRow(PaymentHash::from([1; 32])), &false);
-        rows.put(&TotalsRow(()), &Totals::default());
-        let mut memory = Memory::default();
-        memory.apply(rows.take_changes());
-        assert!(Rows::load(memory.clone()).is_ok());
-        let key = memory.0.keys().next_back().unwrap().clone();
-        memory.0.insert(key.clone(), vec![1]);
-        assert_eq!(Rows::load(memory).unwrap_err(), DamagedRow(key));
-        let strange = Memory([(Key(vec![b'r', 9]), vec![])].into());
-        assert!(Rows::load(strange).is_err());
-    }
 }

@@ -16,7 +16,10 @@ use crate::{
     ModuleId,
 };
 
+mod rows;
+
 pub use guildmint_derive::Row;
+pub use rows::{DamagedRow, Rows};
 
 /// A database key. Its first bytes say whose it is: residency, space, owner, table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
