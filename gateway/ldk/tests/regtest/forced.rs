@@ -71,9 +71,14 @@ fn claimed_on_the_chain(closes: impl Fn(&Running, &Running, ChannelId)) {
         preimage: preimage(1),
     })
     .unwrap();
+    paid_on_the_chain(&world, &one, &two, hash);
+}
+
+/// What the second claims on the chain is paid, told to both, and theirs.
+fn paid_on_the_chain(world: &World, one: &Running, two: &Running, hash: PaymentHash) {
     // Whoever paid learns the preimage from the chain.
-    mine_the_closing(&world, &[&one, &two]);
-    world.mine(6, &[&one, &two]);
+    mine_the_closing(world, &[one, two]);
+    world.mine(6, &[one, two]);
     let end = one.wait_for_end(hash);
     assert!(
         matches!(&end, Event::PaymentSucceeded { preimage: proof, .. } if *proof == preimage(1)),
@@ -85,10 +90,10 @@ fn claimed_on_the_chain(closes: impl Fn(&Running, &Running, ChannelId)) {
     };
     two.wait_for_event("claimed", |event| (*event == claimed).then_some(()));
     wait_until_on_chain(
-        &world,
+        world,
         [
-            (&one, FUNDS.to_sat() - AMOUNT_SAT),
-            (&two, FUNDS.to_sat() + AMOUNT_SAT),
+            (one, FUNDS.to_sat() - AMOUNT_SAT),
+            (two, FUNDS.to_sat() + AMOUNT_SAT),
         ],
     );
 }
@@ -123,4 +128,52 @@ fn what_nobody_claims_comes_back_and_only_then_the_payment_has_failed() {
     two.restart();
     wait_until_on_chain(&world, [(&one, FUNDS.to_sat()), (&two, FUNDS.to_sat())]);
     assert!(two.held(None).unwrap().is_empty());
+}
+
+/// What a crash leaves whose monitors were written, and whose manager was not.
+fn is_closed_as_outdated(change: &ChannelChange) -> bool {
+    matches!(change, ChannelChange::Closed { stale: true, .. })
+}
+
+#[test]
+fn a_payer_whose_manager_does_not_know_the_payment_pays_it_once() {
+    let world = World::new();
+    let (mut one, two, channel) = world.pair();
+    let before = one.manager();
+    let hash = preimage(1).hash();
+    let invoice = two.invoice(hash, AMOUNT_MSAT);
+    let pay = Command::Pay(order(&invoice, hash, AMOUNT_MSAT));
+    one.command(pay.clone()).unwrap();
+    two.wait_until_held(hash);
+    one.restart_with(&before);
+    one.wait_for_channel(channel, is_closed_as_outdated);
+    // Asked again, as the gateway's own rows would have it ask, and with another channel to pay through.
+    one.command(pay).unwrap();
+    let in_flight = one.in_flight(None).unwrap();
+    assert!(in_flight.len() == 1 && in_flight[0].hash == hash);
+    mine_the_closing(&world, &[&one, &two]);
+    two.wait_for_channel(channel, is_closed);
+    two.command(Command::Claim {
+        preimage: preimage(1),
+    })
+    .unwrap();
+    paid_on_the_chain(&world, &one, &two, hash);
+}
+
+#[test]
+fn a_payee_whose_manager_does_not_know_that_it_claimed_has_claimed() {
+    let world = World::new();
+    let (mut one, mut two, channel, hash) = hold(&world);
+    one.stop();
+    let before = two.manager();
+    two.command(Command::Claim {
+        preimage: preimage(1),
+    })
+    .unwrap();
+    two.restart_with(&before);
+    two.wait_for_channel(channel, is_closed_as_outdated);
+    one.restart();
+    mine_the_closing(&world, &[&one, &two]);
+    one.wait_for_channel(channel, is_closed);
+    paid_on_the_chain(&world, &one, &two, hash);
 }

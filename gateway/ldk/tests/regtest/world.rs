@@ -14,7 +14,7 @@ use guildmint_gateway::node::{
     PaymentOrder, Peer, Preimage, Refusal,
 };
 use guildmint_gateway_ldk::{Node, NodeConfig, Seed};
-use guildmint_gateway_store::{GatewayStore, Place};
+use guildmint_gateway_store::{Changes, GatewayStore, Key, Place, Space};
 use guildmint_testbed::{
     cache::Cache,
     control::{control, Order},
@@ -249,6 +249,23 @@ impl Running {
         *self = Self::start(&self.directory, self.config.clone(), seed);
     }
 
+    /// The channel manager as it was written last.
+    pub fn manager(&self) -> Vec<u8> {
+        self.store.get(manager_key()).unwrap().unwrap()
+    }
+
+    /// Stopped and started again with an older manager, as if a power failure had come before the manager's last writes.
+    pub fn restart_with(&mut self, manager: &[u8]) {
+        let node = self.node.take().unwrap();
+        node.stop();
+        drop(node);
+        assert_ne!(self.manager(), manager, "it is not older");
+        let older = Changes::from([(manager_key(), Some(manager.to_vec()))]);
+        self.store.save(older).unwrap();
+        self.store.close().unwrap();
+        *self = Self::start(&self.directory, self.config.clone(), self.seed[0]);
+    }
+
     pub fn peer(&self) -> Peer {
         Peer {
             id: self.state().node_id.unwrap(),
@@ -320,6 +337,12 @@ impl Running {
             _ => None,
         })
     }
+}
+
+/// Where LDK's key without a namespace is stored.
+fn manager_key() -> Key {
+    let no_namespace = [1, 1];
+    Space::Library.key(&[&no_namespace[..], b"manager"].concat())
 }
 
 impl Drop for Running {
