@@ -37,6 +37,15 @@ pub struct Federation {
     pub federation_id: String,
 }
 
+/// A federation besides the first one of a network. Its guardians' numbers follow those of the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// Its guardians.
+    pub guardians: Vec<Guardian>,
+    /// What a user needs to join.
+    pub federation: Federation,
+}
+
 /// How to reach and start one guardian.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guardian {
@@ -105,6 +114,13 @@ impl Guardian {
             data_dir,
             spec,
         })
+    }
+
+    /// The same under another number: in its network there are guardians of other federations. Its folder's name stays.
+    #[must_use]
+    pub fn numbered(mut self, number: usize) -> Self {
+        self.spec.name = format!("guardian-{number}");
+        self
     }
 
     /// The same guardian a second time, which no operator should start: its secrets and a copy of its database in `folder`, on ports

@@ -2,6 +2,7 @@
 
 mod error;
 mod lightning;
+mod neighbours;
 
 use std::{
     fs, io,

@@ -21,7 +21,7 @@ pub struct Report {
     pub bitcoind: Option<BitcoindReport>,
     /// The chain's index.
     pub electrs: Option<ElectrsReport>,
-    /// The guardians, by number.
+    /// The guardians of all federations, by number.
     pub guardians: Vec<GuardianReport>,
     /// The Lightning node that is nobody's gateway.
     pub electrum: Option<ElectrumReport>,
@@ -135,7 +135,7 @@ impl Report {
             electrum_url: electrs.url(),
             server: server(&electrs.spec, &electrs.data_dir),
         });
-        let guardians = state.guardians.iter().map(|guardian| GuardianReport {
+        let guardians = state.all_guardians().map(|guardian| GuardianReport {
             api_url: guardian.api_url.clone(),
             admin_url: guardian.admin_url.clone(),
             p2p_address: guardian.p2p_address.clone(),

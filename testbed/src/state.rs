@@ -15,7 +15,7 @@ use crate::{
     cache::{CacheError, Lock},
     electrs::Electrs,
     electrum::{self, Electrum},
-    federation::{Federation, Guardian},
+    federation::{Federation, Guardian, Neighbour},
     gateway::Gateway,
     postgres::Postgres,
     process::{Identity, Spec},
@@ -44,6 +44,9 @@ pub struct State {
     pub postgres: Option<Postgres>,
     /// The guardians, by number.
     pub guardians: Vec<Guardian>,
+    /// Federations besides the first one.
+    #[serde(default)]
+    pub neighbours: Vec<Neighbour>,
     /// The Lightning node that is nobody's gateway, if there is one.
     #[serde(default)]
     pub electrum: Option<Electrum>,
@@ -101,6 +104,7 @@ impl State {
             electrs: None,
             postgres: None,
             guardians: Vec::new(),
+            neighbours: Vec::new(),
             electrum: None,
             gateways: Vec::new(),
             has_lightning: false,
@@ -179,9 +183,24 @@ impl State {
         chain
             .chain(index)
             .chain(database)
-            .chain(self.guardians.iter().map(|guardian| &guardian.spec))
+            .chain(self.all_guardians().map(|guardian| &guardian.spec))
             .chain(electrum)
             .chain(gateways)
+    }
+
+    /// The guardians of all federations, by number.
+    pub fn all_guardians(&self) -> impl DoubleEndedIterator<Item = &Guardian> {
+        let others = self.neighbours.iter();
+        let others = others.flat_map(|federation| &federation.guardians);
+        self.guardians.iter().chain(others)
+    }
+
+    /// The guardians of the federation to which a server belongs; of the first one, if it is no guardian.
+    fn colleagues(&self, server: &Spec) -> &[Guardian] {
+        let mut others = self.neighbours.iter();
+        let is_of = |guardians: &[Guardian]| guardians.iter().any(|one| one.spec == *server);
+        let own = others.find(|federation| is_of(&federation.guardians));
+        own.map_or(&self.guardians, |federation| &federation.guardians)
     }
 
     /// The process of a server, if it runs.
@@ -218,7 +237,7 @@ impl State {
 
     /// The guardian of this name.
     pub fn guardian(&self, name: &str) -> Option<&Guardian> {
-        let mut guardians = self.guardians.iter();
+        let mut guardians = self.all_guardians();
         guardians.find(|guardian| guardian.spec.name == name)
     }
 
@@ -239,10 +258,11 @@ impl State {
         if let Some(server) = ["bitcoind", "electrs"].into_iter().find(|it| missing(it)) {
             return Some(server.to_owned());
         }
-        let others = self.guardians.iter().map(|guardian| &guardian.spec);
+        let guardians = self.colleagues(server);
+        let others = guardians.iter().map(|guardian| &guardian.spec);
         let others = others.filter(|other| *other != server);
         let down = others.filter(|other| missing(&other.name)).count();
-        let tolerated = self.guardians.len().saturating_sub(1) / 3;
+        let tolerated = guardians.len().saturating_sub(1) / 3;
         match down.saturating_sub(tolerated) {
             0 => None,
             1 => Some("one more guardian".to_owned()),
@@ -334,6 +354,37 @@ mod tests {
         ];
         assert_eq!(lacking, expected);
         assert_eq!(state.lacks(&state.guardians[2].spec), None);
+    }
+
+    #[test]
+    fn guardians_need_those_of_their_own_federation() {
+        let me = Identity::of(std::process::id()).unwrap();
+        let mut state = State::new(None);
+        let mut ports = Ports::new(&Cache::at(tempfile::tempdir().unwrap().path()));
+        let mut guardians = Vec::new();
+        for index in 0..8 {
+            let guardian = Guardian::plan("".as_ref(), "".as_ref(), index, &mut ports);
+            guardians.push(guardian.unwrap());
+        }
+        state.neighbours = vec![Neighbour {
+            guardians: guardians.split_off(4),
+            federation: Federation {
+                invite: "guild1…".into(),
+                federation_id: "00".into(),
+            },
+        }];
+        state.guardians = guardians;
+        for server in ["bitcoind", "electrs", "guardian-0", "guardian-1"] {
+            state.processes.insert(server.into(), me);
+        }
+        for (name, lacking) in [
+            ("guardian-2", None),
+            ("guardian-6", Some("2 more guardians".to_owned())),
+        ] {
+            let spec = &state.guardian(name).unwrap().spec;
+            assert_eq!(state.lacks(spec), lacking, "{name}");
+        }
+        assert_eq!(state.specs().count(), 8);
     }
 
     #[test]

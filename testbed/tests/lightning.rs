@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "lightning/swap.rs"]
+mod swap;
+
 use std::time::Duration;
 
 use bitcoin::{Amount, SignedAmount};

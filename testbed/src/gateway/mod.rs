@@ -22,6 +22,24 @@ use crate::{
 
 const REQUEST_LIMIT_S: u64 = 5;
 
+/// What a gateway pays and is paid with, besides e-cash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A Lightning node on LDK.
+    Ldk,
+    /// Nothing: it swaps.
+    SwapOnly,
+}
+
+impl Kind {
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Ldk => "ldk",
+            Self::SwapOnly => "none",
+        }
+    }
+}
+
 /// How to reach and start one gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gateway {
@@ -57,6 +75,7 @@ pub enum GatewayError {
 struct Settings<'a> {
     network: &'static str,
     electrum: String,
+    lightning: &'static str,
     api_url: &'a str,
     api_listen: &'a str,
     admin_listen: &'a str,
@@ -70,7 +89,7 @@ impl Gateway {
     pub fn prepare(
         folder: &Path,
         program: &Path,
-        index: usize,
+        (index, kind): (usize, Kind),
         electrs: &Electrs,
         ports: &mut Ports,
     ) -> Result<Self, GatewayError> {
@@ -82,6 +101,7 @@ impl Gateway {
         let settings = Settings {
             network: "regtest",
             electrum: electrs.url(),
+            lightning: kind.setting(),
             api_url: &api_url,
             api_listen: &api,
             admin_listen: &admin,
@@ -148,9 +168,11 @@ mod tests {
         let (root, program) = (folder.path(), Path::new("/bin/guildmint-gatewayd"));
         let bitcoind = Bitcoind::prepare(root, program, 1, 2).unwrap();
         let electrs = Electrs::prepare(root, program, &bitcoind, 3, 4).unwrap();
-        let gateway = Gateway::prepare(root, program, 1, &electrs, &mut ports).unwrap();
+        let numbered = (1, Kind::SwapOnly);
+        let gateway = Gateway::prepare(root, program, numbered, &electrs, &mut ports).unwrap();
         let text = fs::read_to_string(gateway.data_dir.join("gatewayd.toml")).unwrap();
         assert!(text.contains("electrum = \"tcp://127.0.0.1:3\""), "{text}");
+        assert!(text.contains("lightning = \"none\""), "{text}");
         assert!(text.contains(&gateway.lightning_address), "{text}");
         assert_eq!(gateway.spec.name, "gateway-1");
         assert!(!gateway.is_alive());

@@ -6,7 +6,7 @@ use super::{Network, NetworkError};
 use crate::{
     cache::Cache,
     electrum::{self, Electrum},
-    gateway::Gateway,
+    gateway::{Gateway, Kind},
     lightning::Lightning,
     packages,
     ports::Ports,
@@ -62,30 +62,32 @@ impl Network {
         Ok(electrum)
     }
 
-    /// Adds gateways, unless they are there, and waits until they run.
+    /// Adds gateways of these kinds, unless they are there, and waits until they run.
     pub fn add_gateways(
         &mut self,
-        gateways: usize,
+        kinds: &[Kind],
         program: &Path,
         cache: &Cache,
     ) -> Result<(), NetworkError> {
         let state = self.state()?;
         match state.gateways.len() {
-            has if has == gateways => return Ok(()),
+            has if has == kinds.len() => return Ok(()),
             0 => {}
             has => {
                 return Err(NetworkError::OtherGateways {
                     directory: self.directory.clone(),
                     has,
-                    wanted: gateways,
+                    wanted: kinds.len(),
                 })
             }
         }
         let electrs = state.electrs.ok_or(NetworkError::NoChain)?;
         let mut ports = Ports::new(cache);
-        let prepare =
-            |index| Gateway::prepare(&self.directory, program, index, &electrs, &mut ports);
-        let gateways = (0..gateways).map(prepare).collect::<Result<Vec<_>, _>>()?;
+        let prepare = |numbered: (usize, Kind)| {
+            Gateway::prepare(&self.directory, program, numbered, &electrs, &mut ports)
+        };
+        let numbered = kinds.iter().copied().enumerate();
+        let gateways = numbered.map(prepare).collect::<Result<Vec<_>, _>>()?;
         self.note(|state| state.gateways.clone_from(&gateways))?;
         self.start(gateways.iter().map(|gateway| &gateway.spec))
     }
@@ -98,7 +100,7 @@ impl Network {
         cache: &Cache,
     ) -> Result<Lightning, NetworkError> {
         self.add_electrum(&programs.electrum, cache)?;
-        self.add_gateways(gateways, &programs.gateway, cache)?;
+        self.add_gateways(&vec![Kind::Ldk; gateways], &programs.gateway, cache)?;
         let lightning = Lightning::of(&self.directory, &self.stop)?;
         if !self.state()?.has_lightning {
             lightning.establish()?;
