@@ -66,8 +66,8 @@ enum Owner {
     Question(u64),
     /// Nobody's in particular: where guardians are.
     Places,
-    /// The same: what has changed about the federation.
-    Revisions,
+    /// The same: what has changed about the federation after this revision.
+    Revisions(u32),
     /// That of all who watch this.
     Watch(Topic),
 }
@@ -91,6 +91,8 @@ pub struct Client {
     sought: Option<Millis>,
     /// When guardians were last asked for revisions.
     asked_for_revisions: Option<Millis>,
+    /// Guardians that have told all revisions that they have, since they were last asked.
+    told_revisions: BTreeSet<PeerId>,
     happenings: VecDeque<(OperationId, Happening)>,
     outbox: Vec<Action>,
     held: VecDeque<(SaveId, Vec<Action>)>,
@@ -128,6 +130,7 @@ impl Client {
             lightning: Lightning::default(),
             sought: None,
             asked_for_revisions: None,
+            told_revisions: BTreeSet::new(),
             happenings: VecDeque::new(),
             outbox: Vec::new(),
             held: VecDeque::new(),
@@ -150,9 +153,13 @@ impl Client {
             Event::Chain { operation, result } => {
                 self.looking.remove(&operation);
                 match &result {
-                    Ok(_) => self.blind.remove(&operation),
-                    Err(error) => self.blind.insert(operation, error.clone()),
-                };
+                    Ok(_) => drop(self.blind.remove(&operation)),
+                    Err(error) => {
+                        self.blind.insert(operation, error.clone());
+                        // The federation may name another server by now.
+                        self.ask_for_revisions_if_due();
+                    }
+                }
                 self.happenings
                     .push_back((operation, Happening::Chain(result)));
             }
@@ -232,9 +239,9 @@ impl Client {
                     self.found_places(answer);
                 }
             }
-            Owner::Revisions => {
+            Owner::Revisions(asked) => {
                 if let Ok(answer) = result {
-                    self.found_revisions(peer, answer);
+                    self.found_revisions(peer, asked, answer);
                 }
             }
             Owner::Watch(topic) => self.watch_answered(topic, peer, result),
@@ -332,6 +339,11 @@ impl Client {
     }
 
     fn found(&mut self, asker: Asker, finding: Finding) {
+        if let (Asker::Command(_, Inquiry::Info { guardians: None }), Finding::Fact(told)) =
+            (&asker, &finding)
+        {
+            self.heard_of_revisions(told);
+        }
         match asker {
             Asker::Operation(operation) => {
                 self.happenings

@@ -259,6 +259,9 @@ pub enum Command {
         /// Which.
         operation: Option<OperationId>,
     },
+    /// Ask guardians what has changed about the federation (SPEC GEN-6). The reply comes at once; [`crate::Client::is_up_to_date`] says when they have
+    /// told.
+    Refresh,
     /// Bring this to guardians; whoever embeds the wallet looks at [`crate::Client::errand`].
     Errand(Box<Errand>),
     /// Ask guardians this.

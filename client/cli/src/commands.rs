@@ -37,7 +37,7 @@ pub async fn run(arguments: Arguments, signals: &Signals) -> Result<Json, Failur
     match &all.command {
         Command::Init { words_file } => setup::init(all, words_file.as_deref()).await,
         Command::Restore(command) => restore::run(all, signals, command).await,
-        Command::Join { invite } => setup::join(all, invite).await,
+        Command::Join { invite } => setup::join(all, signals, invite).await,
         Command::Info => look::info(all, signals).await,
         Command::Balance => look::balance(all).await,
         Command::Deposit(command) => deposit::run(all, signals, command).await,

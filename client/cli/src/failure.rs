@@ -57,6 +57,14 @@ impl Failure {
         self
     }
 
+    /// Says what to do about it, if nothing better is known.
+    pub fn or_remedy(self, remediation: impl Display) -> Self {
+        match self.remediation {
+            Some(_) => self,
+            None => self.remedy(remediation),
+        }
+    }
+
     /// Adds a fact.
     pub fn detail(mut self, name: &str, value: impl Into<Json>) -> Self {
         self.details.insert(name.to_owned(), value.into());

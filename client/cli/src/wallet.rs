@@ -60,25 +60,66 @@ pub async fn look(arguments: &Arguments) -> Result<Client, Failure> {
 /// The wallet with everything: what is pending goes on.
 pub struct Wallet {
     driver: Driver<StoreDisk>,
+    /// Servers that are asked about the chain.
+    electrum: Vec<String>,
 }
+
+/// How long guardians may take to tell what has changed about the federation. Then the wallet goes by what it knew.
+const TELLING: Duration = Duration::from_secs(10);
 
 impl Wallet {
     pub async fn open(arguments: &Arguments, signals: &Signals) -> Result<Self, Failure> {
         let (store, rows, seed) = open_store(&directory(arguments)?).await?;
         let client = Client::load(rows, &seed, random()?)?;
-        let urls = match arguments.electrum.as_slice() {
-            [] => client.electrum(),
-            chosen => chosen,
+        let electrum = match arguments.electrum.as_slice() {
+            [] => named(&client),
+            chosen => chosen.to_vec(),
         };
-        let chain: Option<Arc<dyn ChainSource>> = match urls {
-            [] => None,
-            urls => Some(Arc::new(Electrum::new(urls).map_err(|error| {
-                Failure::new(Exit::Usage, "invalid_electrum_url", error)
-            })?)),
-        };
+        let chain = chain(&electrum)?;
         let driver = Driver::new(client, StoreDisk(store), chain);
         signals.tell(driver.interrupter());
-        Ok(Self { driver })
+        Ok(Self { driver, electrum })
+    }
+
+    /// Asks guardians what has changed about the federation, for a while.
+    pub async fn refresh(&mut self) -> Result<(), Failure> {
+        let what = "asking guardians what has changed";
+        self.command(what, Command::Refresh).await?;
+        self.catch_up().await
+    }
+
+    /// Waits until guardians have told what has changed, if they are being asked, but not for long.
+    pub async fn catch_up(&mut self) -> Result<(), Failure> {
+        let what = "asking guardians what has changed";
+        self.until(what, Some(TELLING), Client::is_up_to_date)
+            .await?;
+        Ok(())
+    }
+
+    /// Sees to it that there are Electrum servers: if the user names none and the wallet knows none, guardians are asked whether they have agreed
+    /// on some since.
+    pub async fn need_electrum(&mut self, arguments: &Arguments, why: &str) -> Result<(), Failure> {
+        if self.electrum.is_empty() && !self.find_electrum(arguments).await? {
+            return Err(Failure::new(Exit::Usage, "no_electrum_server", why)
+                .remedy("name one with --electrum or GUILDMINT_ELECTRUM"));
+        }
+        Ok(())
+    }
+
+    /// Asks guardians for the Electrum servers that count now, unless the user names some; whether these are others than before.
+    pub async fn find_electrum(&mut self, arguments: &Arguments) -> Result<bool, Failure> {
+        if !arguments.electrum.is_empty() {
+            return Ok(false);
+        }
+        self.refresh().await?;
+        let electrum = named(self.client());
+        let found = chain(&electrum)?.filter(|_| electrum != self.electrum);
+        let is_new = found.is_some();
+        if let Some(chain) = found {
+            self.driver.use_chain(chain);
+            self.electrum = electrum;
+        }
+        Ok(is_new)
     }
 
     pub fn client(&self) -> &Client {
@@ -165,6 +206,24 @@ impl Wallet {
     }
 }
 
+/// Electrum servers that the federation names. What is no address of one is left out: it must not keep its users from all else.
+fn named(client: &Client) -> Vec<String> {
+    let urls = client.electrum().iter();
+    urls.filter(|url| Electrum::new(&[url]).is_ok())
+        .cloned()
+        .collect()
+}
+
+/// Electrum servers to ask, if there are any.
+fn chain(urls: &[String]) -> Result<Option<Arc<dyn ChainSource>>, Failure> {
+    if urls.is_empty() {
+        return Ok(None);
+    }
+    let electrum = Electrum::new(urls)
+        .map_err(|error| Failure::new(Exit::Usage, "invalid_electrum_url", error))?;
+    Ok(Some(Arc::new(electrum)))
+}
+
 /// How much of what it does now an operation has done, where it counts that.
 fn how_far(view: &View) -> String {
     let number = |name| view.details.get("progress")?.get(name)?.as_u64();
@@ -188,7 +247,9 @@ fn failed(view: &View) -> Failure {
         message,
         retryable,
     };
-    Failure::from(error).detail("operation", view.operation.to_string())
+    let operation = view.operation;
+    let failure = Failure::from(error).detail("operation", operation.to_string());
+    failure.or_remedy(format!("`guildmint operations show {operation}` has all that is known of it, and `guildmint balance` what can be spent"))
 }
 
 fn random() -> Result<[u8; 32], Failure> {

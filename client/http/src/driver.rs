@@ -119,6 +119,11 @@ impl<D: Disk> Driver<D> {
         }
     }
 
+    /// Looks at the chain here from now on.
+    pub fn use_chain(&mut self, chain: Arc<dyn ChainSource>) {
+        self.chain = Some(chain);
+    }
+
     /// The wallet, to look at.
     #[must_use]
     pub fn client(&self) -> &Client {

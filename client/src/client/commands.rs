@@ -43,6 +43,7 @@ impl Client {
             Command::Reclaim { operation } => self.reclaim(operation),
             Command::Cancel { operation } => self.cancel(operation),
             Command::Receive { notes } => self.receive(&notes),
+            Command::Refresh => self.refresh(),
             Command::Errand(errand) => self.errand_of(*errand),
             Command::Ask(question) => {
                 let (whom, rule, reader) = question.parts();

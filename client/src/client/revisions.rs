@@ -10,6 +10,7 @@ use crate::{
     operation::{Happening, Operation, OperationId},
     payment::{forget, Payment},
     remake::remake,
+    reply::Reply,
     rows::{MakingRow, OperationRow, RevisionRow},
 };
 
@@ -20,17 +21,51 @@ const ASK_AGAIN_MS: u64 = 5_000;
 const BY_CONDITIONS: [&str; 2] = ["unbalanced", "below_minimum"];
 
 impl Client {
+    /// Asks what has changed, because the user wants to know.
+    #[allow(clippy::unnecessary_wraps)]
+    pub(super) fn refresh(&mut self) -> Result<Reply, ClientError> {
+        self.ask_for_revisions();
+        Ok(Reply::Done {})
+    }
+
+    /// Whether the wallet goes by all that has changed about the federation: t guardians have told what they know since they
+    /// were last asked, of whom f at most lie. Also true if nobody is left who could tell.
+    #[must_use]
+    pub fn is_up_to_date(&self) -> bool {
+        let mut requests = self.requests.values();
+        self.told_revisions.len() >= self.federation.quorum.threshold()
+            || !requests.any(|(owner, _)| matches!(owner, Owner::Revisions(_)))
+    }
+
+    /// Guardians have told, among other things, by which revision each goes. A liar only makes the wallet ask.
+    pub(super) fn heard_of_revisions(&mut self, statuses: &Json) {
+        let mut told = statuses.as_object().into_iter().flatten();
+        let latest = self.federation.latest.number;
+        if told.any(|(_, status)| status["revision"].as_u64() > Some(latest.into())) {
+            self.ask_for_revisions_if_due();
+        }
+    }
+
+    /// Asks, unless that was done just now.
+    pub(super) fn ask_for_revisions_if_due(&mut self) {
+        let last = self.asked_for_revisions;
+        if last.is_none_or(|last| last.after_ms(ASK_AGAIN_MS) <= self.now) {
+            self.ask_for_revisions();
+        }
+    }
+
     /// Asks all guardians: what any of them gives is true if it verifies, and one that lies can only give less.
     pub(super) fn ask_for_revisions(&mut self) {
         self.asked_for_revisions = Some(self.now);
+        self.told_revisions.clear();
         let after = self.federation.latest.number;
         let peers = self.federation.quorum.peers();
         let requests = peers.map(|peer| (peer, ApiRequest::Revisions { after }));
-        self.send(Owner::Revisions, requests.collect());
+        self.send(Owner::Revisions(after), requests.collect());
     }
 
-    /// A guardian has told what has changed.
-    pub(super) fn found_revisions(&mut self, peer: PeerId, answer: Json) {
+    /// A guardian has told what has changed after the revision that it was asked about.
+    pub(super) fn found_revisions(&mut self, peer: PeerId, asked: u32, answer: Json) {
         let Ok(answer) = serde_json::from_value::<RevisionsAnswer>(answer) else {
             return;
         };
@@ -49,12 +84,15 @@ impl Client {
             self.rows.put(&RevisionRow(()), signed);
         }
         let after = self.federation.latest.number;
+        // Each goes on by itself: whoever was the first with a page may be a liar that has no other. It is asked for no page twice.
+        if answer.latest > after && asked < after {
+            let request = (peer, ApiRequest::Revisions { after });
+            self.send(Owner::Revisions(after), vec![request]);
+        } else {
+            self.told_revisions.insert(peer);
+        }
         if after == before {
             return;
-        }
-        if answer.latest > after {
-            let request = (peer, ApiRequest::Revisions { after });
-            self.send(Owner::Revisions, vec![request]);
         }
         let open: Vec<TxId> = self.submissions.keys().copied().collect();
         open.into_iter()
@@ -72,10 +110,7 @@ impl Client {
         if making.revision < self.federation.latest.number {
             return self.make_anew(txid, payment, reject);
         }
-        let last = self.asked_for_revisions;
-        if last.is_none_or(|last| last.after_ms(ASK_AGAIN_MS) <= self.now) {
-            self.ask_for_revisions();
-        }
+        self.ask_for_revisions_if_due();
     }
 
     /// Makes a payment anew by the fees that count now.

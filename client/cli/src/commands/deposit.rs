@@ -1,6 +1,6 @@
 //! Bitcoin in.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use guildmint_client::{Client, ClientError, Command, OperationId, Phase, View};
 use serde_json::{json, Value as Json};
@@ -8,7 +8,7 @@ use serde_json::{json, Value as Json};
 use super::show_qr;
 use crate::{
     arguments::{Arguments, Deposit, Patience},
-    failure::{Exit, Failure},
+    failure::Failure,
     signals::Signals,
     wallet::Wallet,
 };
@@ -53,14 +53,8 @@ async fn status(
     patience: Patience,
 ) -> Result<Json, Failure> {
     let mut wallet = Wallet::open(arguments, signals).await?;
-    if arguments.electrum.is_empty() && wallet.client().electrum().is_empty() {
-        return Err(Failure::new(
-            Exit::Usage,
-            "no_electrum_server",
-            "the federation names no Electrum server",
-        )
-        .remedy("name one with --electrum or GUILDMINT_ELECTRUM"));
-    }
+    let why = "the federation names no Electrum server";
+    wallet.need_electrum(arguments, why).await?;
     let is_open = |view: &View| view.kind == "deposit" && view.phase == Phase::Pending;
     let chosen: Vec<OperationId> = match operation {
         Some(operation) => vec![operation],
@@ -69,45 +63,66 @@ async fn status(
             views.filter(is_open).map(|view| view.operation).collect()
         }
     };
-    wallet
-        .command("looking at the chain", Command::Deposits { operation })
-        .await?;
-    let state = |client: &Client, id: OperationId| client.operation(id).ok();
-    let settled = |client: &Client, id: OperationId| match state(client, id) {
-        Some(view) if wait => view.phase != Phase::Pending,
-        Some(view) => !client.is_looking(id) && view.state != "claiming",
-        None => true,
+    let begun = Instant::now();
+    look(&mut wallet, operation, &chosen, patience).await?;
+    let obstacle = |id: &OperationId| wallet.client().obstacle(*id);
+    let is_blind = |id| matches!(obstacle(id), Some(ClientError::Chain(_)));
+    if chosen.iter().any(is_blind) && wallet.find_electrum(arguments).await? {
+        look(&mut wallet, operation, &chosen, patience).await?;
+    }
+    let settled = |client: &Client, id: &OperationId| match client.operation(*id) {
+        Ok(view) if wait => view.phase != Phase::Pending,
+        Ok(view) => !client.is_looking(*id) && view.state != "claiming",
+        Err(_) => true,
     };
     let limit = if wait {
         patience.timeout
     } else {
         patience.timeout.or(Some(LOOK))
     };
-    let all = |client: &Client| chosen.iter().all(|id| settled(client, *id));
+    let limit = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
+    let all = |client: &Client| chosen.iter().all(|id| settled(client, id));
     let done = wallet.until("waiting for deposits", limit, all).await?;
-    let views: Result<Vec<View>, _> = chosen
-        .iter()
-        .map(|id| wallet.client().operation(*id))
-        .collect();
+    let shown = show(wallet.client(), &chosen, wait && !done)?;
+    wallet.close().await?;
+    match (operation, shown.as_slice()) {
+        (Some(_), [view]) => Ok(view.clone()),
+        _ => Ok(json!({ "operations": shown })),
+    }
+}
+
+/// The deposits as they are; a failure if one is late that was waited for.
+fn show(client: &Client, chosen: &[OperationId], timed_out: bool) -> Result<Vec<Json>, Failure> {
+    let views: Result<Vec<View>, _> = chosen.iter().map(|id| client.operation(*id)).collect();
     let views = views?;
     let late = views.iter().find(|view| view.phase == Phase::Pending);
-    if let (false, true, Some(view)) = (done, wait, late) {
-        let obstacle = wallet.client().obstacle(view.operation);
+    if let (true, Some(view)) = (timed_out, late) {
+        let obstacle = client.obstacle(view.operation);
         return Err(Failure::pending(
             view.operation,
             view.state,
             obstacle.as_ref(),
         ));
     }
-    let obstacles = views
-        .iter()
-        .map(|view| wallet.client().obstacle(view.operation));
-    let shown: Vec<Json> = views.iter().zip(obstacles).map(with_obstacle).collect();
-    wallet.close().await?;
-    match (operation, shown.as_slice()) {
-        (Some(_), [view]) => Ok(view.clone()),
-        _ => Ok(json!({ "operations": shown })),
-    }
+    let obstacles = views.iter().map(|view| client.obstacle(view.operation));
+    Ok(views.iter().zip(obstacles).map(with_obstacle).collect())
+}
+
+/// Looks at the chain once.
+async fn look(
+    wallet: &mut Wallet,
+    operation: Option<OperationId>,
+    chosen: &[OperationId],
+    patience: Patience,
+) -> Result<(), Failure> {
+    let what = "looking at the chain";
+    wallet
+        .command(what, Command::Deposits { operation })
+        .await?;
+    let seen = |client: &Client| chosen.iter().all(|id| !client.is_looking(*id));
+    let limit = patience.timeout.or(Some(LOOK));
+    wallet.until(what, limit, seen).await?;
+    Ok(())
 }
 
 /// A view, and what is in its way.

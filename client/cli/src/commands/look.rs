@@ -46,6 +46,8 @@ pub async fn info(arguments: &Arguments, signals: &Signals) -> Result<Json, Fail
     let reply = wallet
         .command("asking the guardians", Command::Info)
         .await?;
+    // One of them may go by a revision that the wallet does not know yet.
+    wallet.catch_up().await?;
     let federation = wallet.client().federation();
     let mut document = serde_json::to_value(&federation).unwrap_or_default();
     if let Reply::Info { guardians, audit } = reply {

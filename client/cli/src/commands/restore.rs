@@ -10,7 +10,7 @@ use serde_json::{json, Value as Json};
 use super::setup;
 use crate::{
     arguments::{Arguments, Restore},
-    failure::{Exit, Failure},
+    failure::Failure,
     signals::Signals,
     wallet::{directory, open_store, Wallet},
 };
@@ -20,14 +20,10 @@ pub async fn run(
     signals: &Signals,
     restore: &Restore,
 ) -> Result<Json, Failure> {
-    prepare(arguments, restore).await?;
+    prepare(arguments, signals, restore).await?;
     let mut wallet = Wallet::open(arguments, signals).await?;
-    if arguments.electrum.is_empty() && wallet.client().electrum().is_empty() {
-        let message =
-            "deposits are searched for on the chain, and the federation names no Electrum server";
-        return Err(Failure::new(Exit::Usage, "no_electrum_server", message)
-            .remedy("name one with --electrum or GUILDMINT_ELECTRUM"));
-    }
+    let why = "deposits are searched for on the chain, and the federation names no Electrum server";
+    wallet.need_electrum(arguments, why).await?;
     let gap = restore.gap.unwrap_or(Command::RESTORE_GAP);
     let operation = wallet.start("beginning", Command::Restore { gap }).await?;
     // It takes as long as it takes, unless the user says otherwise.
@@ -43,7 +39,11 @@ pub async fn run(
 }
 
 /// Sees to it that there is a wallet of these words that has joined the federation.
-async fn prepare(arguments: &Arguments, restore: &Restore) -> Result<(), Failure> {
+async fn prepare(
+    arguments: &Arguments,
+    signals: &Signals,
+    restore: &Restore,
+) -> Result<(), Failure> {
     let directory = directory(arguments)?;
     let file = restore.words_file.as_deref();
     if !words::exist(&directory) {
@@ -61,7 +61,7 @@ async fn prepare(arguments: &Arguments, restore: &Restore) -> Result<(), Failure
         }
     }
     if let Some(invite) = &restore.invite {
-        setup::join(arguments, invite).await?;
+        setup::join(arguments, signals, invite).await?;
         return Ok(());
     }
     let (store, rows, seed) = open_store(&directory).await?;

@@ -16,7 +16,8 @@ use crate::{
     arguments::Arguments,
     failure::{Exit, Failure},
     progress::Progress,
-    wallet::{directory, open_store},
+    signals::Signals,
+    wallet::{directory, open_store, Wallet},
 };
 
 pub async fn init(arguments: &Arguments, words_file: Option<&Path>) -> Result<Json, Failure> {
@@ -66,14 +67,25 @@ pub fn read_words(path: &Path) -> Result<Mnemonic, Failure> {
     Ok(words::parse(&text)?)
 }
 
-pub async fn join(arguments: &Arguments, invite: &str) -> Result<Json, Failure> {
+pub async fn join(arguments: &Arguments, signals: &Signals, invite: &str) -> Result<Json, Failure> {
+    become_member(arguments, invite).await?;
+    // The invite leads to what was founded; what counts by now, guardians tell.
+    let mut wallet = Wallet::open(arguments, signals).await?;
+    wallet.refresh().await?;
+    let document = document(wallet.client());
+    wallet.close().await?;
+    Ok(document)
+}
+
+/// Sees to it that the wallet has joined this federation.
+async fn become_member(arguments: &Arguments, invite: &str) -> Result<(), Failure> {
     let invite: InviteCode = invite
         .parse()
         .map_err(|error| Failure::new(Exit::Usage, "invalid_invite", error))?;
     let (mut store, mut rows, seed) = open_store(&directory(arguments)?).await?;
     match Client::load(rows.clone(), &seed, [0; 32]) {
         Ok(client) if client.federation().federation == invite.federation => {
-            return Ok(document(&client));
+            return Ok(store.close().await?);
         }
         Ok(client) => {
             let joined = client.federation().federation;
@@ -94,10 +106,9 @@ pub async fn join(arguments: &Arguments, invite: &str) -> Result<Json, Failure> 
     let changes = guildmint_client::join(&membership);
     rows.apply(changes.clone());
     // Before it is stored: a federation of which this wallet can make no use is not joined.
-    let client = Client::load(rows, &seed, [0; 32])?;
+    Client::load(rows, &seed, [0; 32])?;
     store.save(&changes).await?;
-    store.close().await?;
-    Ok(document(&client))
+    Ok(store.close().await?)
 }
 
 fn document(client: &Client) -> Json {

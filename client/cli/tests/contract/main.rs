@@ -4,6 +4,7 @@
 
 mod federation;
 mod restore;
+mod revised;
 mod sample;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 };
 
 use async_std::task::block_on;
+use guildmint_client::Membership;
 use guildmint_client_store::{words, Store};
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -96,11 +98,15 @@ fn run_with_input(directory: &Path, arguments: &[&str], input: &str) -> Answer {
 
 /// A wallet that has joined a federation at these addresses.
 fn joined(apis: &[String]) -> TempDir {
+    joined_to(&federation::membership(apis))
+}
+
+fn joined_to(membership: &Membership) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     words::write(directory.path(), &words::parse(WORDS).unwrap()).unwrap();
     block_on(async {
         let (mut store, _) = Store::open(directory.path()).await.unwrap();
-        let changes = guildmint_client::join(&federation::membership(apis));
+        let changes = guildmint_client::join(membership);
         store.save(&changes).await.unwrap();
         store.close().await.unwrap();
     });

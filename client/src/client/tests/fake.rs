@@ -288,7 +288,7 @@ impl Fake {
             })),
             ApiRequest::Announcements => Ok(json!({ "announcements": self.announcements })),
             ApiRequest::Revisions { after } => Ok(revisions::answer(self, *after, mood)),
-            ApiRequest::Status => Ok(status_of(peer)),
+            ApiRequest::Status => Ok(status_of(peer, self.revisions.len() as u32)),
             ApiRequest::Audit => Ok(json!(AuditAnswer {
                 epoch: None,
                 assets_msat: 0,
@@ -567,7 +567,7 @@ fn lie(mut answer: Json, mood: Mood) -> Json {
     answer
 }
 
-fn status_of(peer: PeerId) -> Json {
+fn status_of(peer: PeerId, revision: u32) -> Json {
     json!(StatusAnswer {
         peer,
         version: "test".into(),
@@ -578,7 +578,7 @@ fn status_of(peer: PeerId) -> Json {
         catching_up: None,
         runs_twice: Vec::new(),
         versions: BTreeMap::new(),
-        revision: 0,
+        revision,
         halted: None,
     })
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{
     fake::{identity, Fake, Mood, LN, LN_ROWS, MINT, MINT_ROWS, WALLET},
+    world::User,
     *,
 };
 use crate::{
@@ -335,4 +336,50 @@ fn a_crash_while_a_payment_is_made_anew_pays_once_and_loses_nothing() {
             assert_eq!(world.fake.owed_msat(), world.balance(0), "{crash:?}");
         }
     }
+}
+
+/// The guardians of the first wallet are asked, and have all told.
+fn is_told(user: &User) -> bool {
+    user.client.is_up_to_date()
+}
+
+#[test]
+fn who_wants_to_know_what_has_changed_knows_it_all_once_the_wallet_says_so() {
+    let mut world = world();
+    world.fake.moods[0] = Mood::Forgets;
+    let many = 2 * MAX_REVISIONS_IN_ANSWER as u64 + 3;
+    for number in 1..=many {
+        revise(&mut world.fake, &number.to_string(), number, 0);
+    }
+    assert!(is_told(&world.users[0]), "nobody is asked");
+    world.command(0, Command::Refresh).unwrap();
+    assert!(!is_told(&world.users[0]));
+    world.run(0, is_told);
+    assert_eq!(name(&world), many.to_string());
+    // Nobody waits for ever for guardians that are not there.
+    world.fake.moods = vec![Mood::Down; 4];
+    world.command(0, Command::Refresh).unwrap();
+    world.run(0, is_told);
+}
+
+#[test]
+fn a_guardian_that_says_by_which_revision_it_goes_makes_the_wallet_ask() {
+    let mut world = world();
+    world.command(0, Command::Info).unwrap();
+    assert!(is_told(&world.users[0]), "nothing is new");
+    revise(&mut world.fake, "new", 0, 0);
+    world.command(0, Command::Info).unwrap();
+    world.run(0, is_told);
+    assert_eq!(name(&world), "new");
+}
+
+#[test]
+fn a_chain_that_cannot_be_looked_at_makes_the_wallet_ask_whether_another_server_is_named() {
+    let mut world = world();
+    let operation = world.start(0, Command::DepositAddress);
+    revise(&mut world.fake, "new", 0, 0);
+    let result = Err("nobody answers".to_owned());
+    world.deliver(0, Event::Chain { operation, result });
+    world.run(0, is_told);
+    assert_eq!(name(&world), "new");
 }

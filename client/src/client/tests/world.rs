@@ -235,7 +235,7 @@ impl World {
             .insert((self.now.after_ms(ms), one.sequence), delivery);
     }
 
-    fn deliver(&mut self, user: usize, event: Event) {
+    pub fn deliver(&mut self, user: usize, event: Event) {
         let now = self.now;
         let one = &mut self.users[user];
         let mut actions = one.client.handle(Event::Time { now });
