@@ -30,6 +30,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "guildmint-fuzz",
         ],
     ),
+    ("async-native-tls", &["guildmint-client-http"]),
     ("hbbft", &["guildmint-engine"]),
     ("libp2p", &["guildmint-net-p2p"]),
     (
@@ -43,7 +44,6 @@ const OWNERS: &[(&str, &[&str])] = &[
         &["guildmint-daemon", "guildmint-api", "guildmint-gatewayd"],
     ),
     ("sqlx", &["guildmint-store", "guildmint-client-store"]),
-    ("surf", &["guildmint-client-http"]),
     (
         "tide",
         &["guildmint-daemon", "guildmint-api", "guildmint-gatewayd"],

@@ -5,9 +5,8 @@ use std::time::Duration;
 use async_std::future::timeout;
 use guildmint_client::{GatewayCall, RequestError};
 use serde_json::Value as Json;
-use surf::http::mime;
 
-use crate::exchange;
+use crate::exchange::{Http, Request};
 
 /// Connections that are kept to one gateway. Further requests wait for one of them.
 const MAX_CONNECTIONS: usize = 8;
@@ -15,7 +14,7 @@ const MAX_CONNECTIONS: usize = 8;
 /// Lightning gateways' APIs, over connections that are reused.
 #[derive(Debug, Clone)]
 pub struct Gateways {
-    http: surf::Client,
+    http: Http,
 }
 
 impl Default for Gateways {
@@ -28,7 +27,7 @@ impl Gateways {
     /// Any gateways.
     #[must_use]
     pub fn new() -> Self {
-        let http = exchange::client(MAX_CONNECTIONS);
+        let http = Http::new(MAX_CONNECTIONS);
         Self { http }
     }
 
@@ -39,15 +38,11 @@ impl Gateways {
     /// If there is no answer, or one that says what is wrong, or one that cannot be read.
     pub async fn ask(&self, url: &str, call: &GatewayCall) -> Result<Json, RequestError> {
         let url = format!("{}{}", url.trim_end_matches('/'), call.path());
-        let url = exchange::parse(&url)?;
-        let request = match call.body() {
-            Some(body) => surf::post(url)
-                .content_type(mime::JSON)
-                .body(body.to_string()),
-            None => surf::get(url),
-        };
+        let body = call.body();
+        let body = body.map(|body| ("application/json", body.to_string().into_bytes()));
+        let request = Request::new(&url, body)?;
         let deadline_ms = call.deadline_ms();
-        let answer = exchange::fetch(&self.http, request, call.max_answer_bytes());
+        let answer = self.http.fetch(request, call.max_answer_bytes());
         timeout(Duration::from_millis(deadline_ms), answer)
             .await
             .map_err(|_| RequestError::TimedOut(deadline_ms))?

@@ -6,9 +6,8 @@ use async_std::future::timeout;
 use guildmint_client::{ApiRequest, RequestError};
 use guildmint_core::PeerId;
 use serde_json::Value as Json;
-use surf::http::mime;
 
-use crate::exchange;
+use crate::exchange::{Http, Request};
 
 /// Connections that are kept to one guardian. Further requests wait for one of them.
 const MAX_CONNECTIONS: usize = 16;
@@ -16,7 +15,7 @@ const MAX_CONNECTIONS: usize = 16;
 /// Guardians' APIs, over connections that are reused.
 #[derive(Debug, Clone)]
 pub struct Guardians {
-    http: surf::Client,
+    http: Http,
     apis: BTreeMap<PeerId, String>,
 }
 
@@ -24,7 +23,7 @@ impl Guardians {
     /// The guardians at these URLs.
     #[must_use]
     pub fn new(apis: BTreeMap<PeerId, String>) -> Self {
-        let http = exchange::client(MAX_CONNECTIONS);
+        let http = Http::new(MAX_CONNECTIONS);
         Self { http, apis }
     }
 
@@ -57,12 +56,10 @@ impl Guardians {
     }
 
     async fn fetch(&self, url: &str, request: &ApiRequest) -> Result<Json, RequestError> {
-        let url = exchange::parse(url)?;
-        let outgoing = match request.body() {
-            Some(bytes) => surf::post(url).content_type(mime::BYTE_STREAM).body(bytes),
-            None => surf::get(url),
-        };
-        exchange::fetch(&self.http, outgoing, request.max_answer_bytes()).await
+        let body = request.body();
+        let body = body.map(|bytes| ("application/octet-stream", bytes.to_vec()));
+        let outgoing = Request::new(url, body)?;
+        self.http.fetch(outgoing, request.max_answer_bytes()).await
     }
 }
 

@@ -124,3 +124,39 @@ fn long_answers_nonsense_and_absence_are_errors() {
     let nobody = block_on(guardians.ask(PeerId(1), &ApiRequest::Status));
     assert!(matches!(nobody, Err(RequestError::Unreachable(_))));
 }
+
+/// A guardian that says this, whatever it is asked, and then waits.
+async fn says(what: Vec<u8>) -> Guardians {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        read_request(&mut socket).await.unwrap();
+        socket.write_all(&what).await.ok();
+        read_request(&mut socket).await;
+    });
+    Guardians::new([(PeerId(0), url)].into())
+}
+
+/// ⚠ A panic ends programs that must not live on without a part of them: a gateway would be ended by one guardian, again and again.
+#[test]
+fn no_header_of_a_guardian_makes_us_panic() {
+    let answer = "HTTP/1.1 200 OK\r\nx: é\r\ncontent-length: 2\r\n\r\n{}";
+    let guardians = block_on(says(answer.into()));
+    assert_eq!(ask(&guardians, &ApiRequest::Status), Ok(json!({})));
+    let answer =
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx: é\r\n\r\n";
+    let guardians = block_on(says(answer.into()));
+    assert_eq!(ask(&guardians, &ApiRequest::Status), Ok(json!({})));
+}
+
+/// ⚠ One that never ends would fill the memory until the request's deadline.
+#[test]
+fn a_head_without_an_end_is_read_no_further_than_its_limit() {
+    let guardians = block_on(says(vec![b'x'; 64 * 1024]));
+    let answer = ask(&guardians, &ApiRequest::Status);
+    assert!(
+        matches!(answer, Err(RequestError::Malformed(_))),
+        "{answer:?}"
+    );
+}

@@ -1,0 +1,336 @@
+//! An answer, as it comes.
+
+use async_std::io::{self, prelude::*, BufRead};
+use guildmint_client::RequestError;
+
+/// Bytes of status line and headers, and again of what follows the last chunk. A server that sends more counts as one that did not answer.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// Bytes of the line before a chunk. The same happens.
+const MAX_CHUNK_LINE_BYTES: usize = 256;
+
+/// An answer that was read to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+    /// The connection may be used again.
+    pub(super) keeps: bool,
+}
+
+/// Where a body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    After(usize),
+    Chunked,
+    Closed,
+}
+
+fn malformed(what: impl Into<String>) -> RequestError {
+    RequestError::Malformed(what.into())
+}
+
+#[allow(clippy::needless_pass_by_value)] // for map_err
+fn broken(error: io::Error) -> RequestError {
+    RequestError::Unreachable(error.to_string())
+}
+
+fn cut_short() -> RequestError {
+    RequestError::Unreachable("it broke off in its answer".to_owned())
+}
+
+fn too_long(limit: usize) -> RequestError {
+    malformed(format!("more than {limit} bytes"))
+}
+
+impl Answer {
+    /// Reads one, with a body of at most so many bytes.
+    pub(super) async fn read(
+        from: &mut (impl BufRead + Unpin),
+        limit: usize,
+    ) -> Result<Self, RequestError> {
+        let mut left = MAX_HEAD_BYTES;
+        let mut head = Head::read(from, &mut left).await?;
+        // What is only said on the way: others follow.
+        while (100..200).contains(&head.status) {
+            head = Head::read(from, &mut left).await?;
+        }
+        let body = match head.end()? {
+            End::After(length) if length > limit => return Err(too_long(limit)),
+            End::After(length) => {
+                let mut body = Vec::new();
+                exactly(from, length, &mut body).await?;
+                body
+            }
+            End::Chunked => chunks(from, limit).await?,
+            End::Closed => {
+                let mut body = Vec::new();
+                let mut bounded = from.take(limit as u64 + 1);
+                bounded.read_to_end(&mut body).await.map_err(broken)?;
+                if body.len() > limit {
+                    return Err(too_long(limit));
+                }
+                body
+            }
+        };
+        let keeps = head.keeps && head.end()? != End::Closed;
+        let status = head.status;
+        Ok(Self {
+            status,
+            body,
+            keeps,
+        })
+    }
+}
+
+/// What matters of status line and headers.
+#[derive(Debug)]
+struct Head {
+    status: u16,
+    keeps: bool,
+    length: Option<usize>,
+    chunked: bool,
+}
+
+impl Head {
+    async fn read(
+        from: &mut (impl BufRead + Unpin),
+        left: &mut usize,
+    ) -> Result<Self, RequestError> {
+        let (status, keeps) = status(&line(from, left).await?)?;
+        let mut head = Self {
+            status,
+            keeps,
+            length: None,
+            chunked: false,
+        };
+        loop {
+            let line = line(from, left).await?;
+            if line.is_empty() {
+                return Ok(head);
+            }
+            let (name, value) = line
+                .split_once(':')
+                .ok_or_else(|| malformed("a header without a name"))?;
+            head.take(&name.to_ascii_lowercase(), value.trim())?;
+        }
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Result<(), RequestError> {
+        match name {
+            "content-length" => {
+                let length = number(value, 10).ok_or_else(|| malformed("a length that is none"))?;
+                if self.length.is_some_and(|before| before != length) {
+                    return Err(malformed("two lengths"));
+                }
+                self.length = Some(length);
+            }
+            "transfer-encoding" if value.eq_ignore_ascii_case("chunked") => self.chunked = true,
+            "transfer-encoding" => return Err(malformed("an encoding that was not asked for")),
+            "connection" => {
+                let mut tokens = value.split(',').map(str::trim);
+                self.keeps &= !tokens.any(|token| token.eq_ignore_ascii_case("close"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end(&self) -> Result<End, RequestError> {
+        match (self.status, self.chunked, self.length) {
+            (204 | 304, ..) => Ok(End::After(0)),
+            (_, true, Some(_)) => Err(malformed("two ways to know its end")),
+            (_, true, None) => Ok(End::Chunked),
+            (_, false, Some(length)) => Ok(End::After(length)),
+            (_, false, None) => Ok(End::Closed),
+        }
+    }
+}
+
+/// Digits and nothing else.
+fn number(text: &str, radix: u32) -> Option<usize> {
+    let is_one = text.chars().all(|digit| digit.is_digit(radix));
+    usize::from_str_radix(text, radix).ok().filter(|_| is_one)
+}
+
+/// What a status line says, and whether the connection stays open after HTTP of that version.
+fn status(line: &str) -> Result<(u16, bool), RequestError> {
+    let no_http = || malformed("this is not HTTP");
+    let rest = line.strip_prefix("HTTP/1.").ok_or_else(no_http)?;
+    let (version, rest) = rest.split_once(' ').ok_or_else(no_http)?;
+    let digits = rest.split(' ').next().unwrap_or_default();
+    let status = number(digits, 10).and_then(|status| u16::try_from(status).ok());
+    let status = status.filter(|status| (100..600).contains(status));
+    Ok((status.ok_or_else(no_http)?, version == "1"))
+}
+
+/// A line without its end; whatever is in it that is no text has no meaning for us.
+async fn line(from: &mut (impl BufRead + Unpin), left: &mut usize) -> Result<String, RequestError> {
+    let mut bytes = Vec::new();
+    let mut bounded = from.take(*left as u64);
+    let read = bounded.read_until(b'\n', &mut bytes).await;
+    *left = left.saturating_sub(read.map_err(broken)?);
+    let Some(line) = bytes.strip_suffix(b"\n") else {
+        return Err(match *left {
+            0 => malformed("headers without an end"),
+            _ => cut_short(),
+        });
+    };
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    Ok(String::from_utf8_lossy(line).into_owned())
+}
+
+async fn exactly(
+    from: &mut (impl BufRead + Unpin),
+    length: usize,
+    body: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let mut part = from.take(length as u64);
+    match part.read_to_end(body).await.map_err(broken)? {
+        read if read == length => Ok(()),
+        _ => Err(cut_short()),
+    }
+}
+
+async fn chunks(from: &mut (impl BufRead + Unpin), limit: usize) -> Result<Vec<u8>, RequestError> {
+    let mut body = Vec::new();
+    loop {
+        let size = line(from, &mut { MAX_CHUNK_LINE_BYTES }).await?;
+        let size = size.split(';').next().unwrap_or_default().trim();
+        let size = number(size, 16).ok_or_else(|| malformed("a chunk of no size"))?;
+        if size == 0 {
+            let mut left = MAX_HEAD_BYTES;
+            while !line(from, &mut left).await?.is_empty() {}
+            return Ok(body);
+        }
+        if size > limit.saturating_sub(body.len()) {
+            return Err(too_long(limit));
+        }
+        exactly(from, size, &mut body).await?;
+        if !line(from, &mut { MAX_CHUNK_LINE_BYTES }).await?.is_empty() {
+            return Err(malformed("a chunk that is longer than it says"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_std::{io::Cursor, task::block_on};
+
+    use super::*;
+
+    const LIMIT: usize = 8;
+
+    fn read(text: impl AsRef<[u8]> + Unpin) -> Result<Answer, RequestError> {
+        block_on(Answer::read(&mut Cursor::new(text), LIMIT))
+    }
+
+    fn body(text: &str) -> (Vec<u8>, bool) {
+        let answer = read(text).unwrap();
+        assert_eq!(answer.status, 200);
+        (answer.body, answer.keeps)
+    }
+
+    #[test]
+    fn answers_end_where_they_say_or_with_the_connection() {
+        let kept = (b"12345".to_vec(), true);
+        assert_eq!(
+            body("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n12345678"),
+            kept
+        );
+        assert_eq!(body("HTTP/1.1 200\nCONTENT-LENGTH:5\n\n12345"), kept);
+        let chunked = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2;a=b\r\n12\r\n03\r\n345\r\n0\r\nx: é\r\n\r\n";
+        assert_eq!(body(chunked), kept);
+        let closed = (b"12345".to_vec(), false);
+        assert_eq!(body("HTTP/1.1 200 OK\r\n\r\n12345"), closed);
+        assert_eq!(
+            body("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n12345"),
+            closed
+        );
+        let last = "HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 5\r\n\r\n12345";
+        assert_eq!(body(last), closed);
+        let none = read("HTTP/1.1 204 No\r\n\r\n12345").unwrap();
+        assert_eq!((none.status, none.body), (204, Vec::new()));
+    }
+
+    #[test]
+    fn headers_of_any_bytes_are_passed_over() {
+        let head = b"HTTP/1.1 200 \xff\r\nx: \xc3\xa9\r\ny: \xff\x00\r\nContent-Length: 1\r\n\r\n1";
+        assert_eq!(read(head).unwrap().body, b"1");
+    }
+
+    #[test]
+    fn nothing_is_read_beyond_its_limit() {
+        let long = "x".repeat(MAX_HEAD_BYTES);
+        let many = "a: b\r\n".repeat(MAX_HEAD_BYTES / 6 + 1);
+        for text in [
+            long.clone(),
+            format!("HTTP/1.1 200 OK\r\nx: {long}"),
+            format!("HTTP/1.1 200 OK\r\n{many}\r\n"),
+            "HTTP/1.1 100 C\r\n\r\n".repeat(MAX_HEAD_BYTES / 18 + 1),
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n".to_owned(),
+            "HTTP/1.1 200 OK\r\n\r\n123456789".to_owned(),
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n1234\r\n5\r\n".to_owned(),
+            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{long}"),
+            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{many}\r\n"),
+        ] {
+            let answer = read(&text);
+            let shown = &text[text.len().saturating_sub(40)..];
+            assert!(
+                matches!(answer, Err(RequestError::Malformed(_))),
+                "{shown}: {answer:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_can_be_understood_in_two_ways_is_not_understood() {
+        for rest in [
+            "Content-Length: 1\r\nContent-Length: 2\r\n\r\n12",
+            "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            "Content-Length: +1\r\n\r\n1",
+            "Content-Length: 99999999999999999999\r\n\r\n1",
+            "Content-Length 1\r\n\r\n1",
+            "Transfer-Encoding: chunked\r\n\r\n+1\r\n1\r\n0\r\n\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n1\r\n12\r\n0\r\n\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n\r\n\r\n",
+        ] {
+            let answer = read(format!("HTTP/1.1 200 OK\r\n{rest}"));
+            assert!(
+                matches!(answer, Err(RequestError::Malformed(_))),
+                "{rest}: {answer:?}"
+            );
+        }
+        for line in [
+            "HTTP/2 200",
+            "HTTP/1.1",
+            "HTTP/1.1 ok",
+            "HTTP/1.1 700 x",
+            "ssh",
+        ] {
+            let answer = read(format!("{line}\r\n\r\n"));
+            assert!(
+                matches!(answer, Err(RequestError::Malformed(_))),
+                "{line}: {answer:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_is_none() {
+        for text in [
+            "",
+            "HTTP/1.1 200 OK\r\nContent-Le",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n1234",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n1234",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n",
+        ] {
+            let answer = read(text);
+            assert!(
+                matches!(answer, Err(RequestError::Unreachable(_))),
+                "{text}: {answer:?}"
+            );
+        }
+    }
+}
