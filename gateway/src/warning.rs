@@ -115,8 +115,8 @@ impl Charge {
     /// What the operator's program calls it.
     fn option(self) -> &'static str {
         match self {
-            Self::Receive => "receive fee (`federations set-fees --receive-base`)",
-            Self::Margin => "margin (`federations set-fees --margin-base`)",
+            Self::Receive => "receive fee (`federation set-fees --receive-base`)",
+            Self::Margin => "margin (`federation set-fees --margin-base`)",
         }
     }
 }

@@ -34,13 +34,22 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// A request to a URL, which may be hostile text.
+    /// A request to a server at a URL, which may be hostile text, with our own path and query behind it.
+    ///
+    /// ⚠ Whoever says where it is must say no more than that: with a query of theirs, they would have any wallet ask its neighbours for things.
     pub(crate) fn new(
-        url: &str,
+        base: &str,
+        path: &str,
         body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<Self, RequestError> {
-        let url = url.parse();
-        let url = url.map_err(|_| RequestError::Unreachable("its address is no URL".to_owned()))?;
+        let wrong = |what: &str| RequestError::Unreachable(format!("its address {what}"));
+        let parsed = |text: &str| text.parse::<Url>().map_err(|_| wrong("is no URL"));
+        let place = parsed(base)?;
+        let is_place = place.query().is_none() && place.fragment().is_none();
+        if !is_place || !place.username().is_empty() || place.password().is_some() {
+            return Err(wrong("says more than where it is"));
+        }
+        let url = parsed(&format!("{}{path}", base.trim_end_matches('/')))?;
         Ok(Self { url, body })
     }
 

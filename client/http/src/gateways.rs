@@ -37,10 +37,9 @@ impl Gateways {
     /// # Errors
     /// If there is no answer, or one that says what is wrong, or one that cannot be read.
     pub async fn ask(&self, url: &str, call: &GatewayCall) -> Result<Json, RequestError> {
-        let url = format!("{}{}", url.trim_end_matches('/'), call.path());
         let body = call.body();
         let body = body.map(|body| ("application/json", body.to_string().into_bytes()));
-        let request = Request::new(&url, body)?;
+        let request = Request::new(url, &call.path(), body)?;
         let deadline_ms = call.deadline_ms();
         let answer = self.http.fetch(request, call.max_answer_bytes());
         timeout(Duration::from_millis(deadline_ms), answer)

@@ -45,20 +45,19 @@ impl Guardians {
     pub async fn ask(&self, peer: PeerId, request: &ApiRequest) -> Result<Json, RequestError> {
         let unknown = || RequestError::Unreachable("its address is not known".to_owned());
         let base = self.apis.get(&peer).ok_or_else(unknown)?;
-        let url = format!("{}{}", base.trim_end_matches('/'), request.path());
         let deadline_ms = request.deadline_ms();
         timeout(
             Duration::from_millis(deadline_ms),
-            self.fetch(&url, request),
+            self.fetch(base, request),
         )
         .await
         .map_err(|_| RequestError::TimedOut(deadline_ms))?
     }
 
-    async fn fetch(&self, url: &str, request: &ApiRequest) -> Result<Json, RequestError> {
+    async fn fetch(&self, base: &str, request: &ApiRequest) -> Result<Json, RequestError> {
         let body = request.body();
         let body = body.map(|bytes| ("application/octet-stream", bytes.to_vec()));
-        let outgoing = Request::new(url, body)?;
+        let outgoing = Request::new(base, &request.path(), body)?;
         self.http.fetch(outgoing, request.max_answer_bytes()).await
     }
 }

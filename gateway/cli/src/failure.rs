@@ -62,6 +62,24 @@ impl Failure {
         }
     }
 
+    /// ⚠ Nobody has said whether it was done: a program that says it again may pay a second time.
+    pub fn unknown(self, look: &str) -> Self {
+        Self {
+            code: "unknown_outcome".to_owned(),
+            message: format!(
+                "{}. It may have been done all the same: look at `{look}` before you say it again",
+                self.message
+            ),
+            retryable: false,
+            ..self
+        }
+    }
+
+    /// Whether what a gateway says leaves open what it has done.
+    pub fn is_open(&self, status: u16) -> bool {
+        status >= 500 && ["timed_out", "internal", "failed"].contains(&self.code.as_str())
+    }
+
     /// The document for programs.
     pub fn document(&self) -> Json {
         json!({ "error": {

@@ -116,12 +116,32 @@ fn ask(url: &str, path: &str, request: &Request, token: &str) -> Result<Json, Fa
         .send()
         .map_err(|error| {
             let message = format!("no gateway answers at {url}: {error}");
-            Failure::new(Exit::Network, "no_gateway", message)
+            let failure = Failure::new(Exit::Network, "no_gateway", message);
+            match request.once.filter(|_| was_sent(&error)) {
+                Some(look) => failure.unknown(look),
+                None => failure,
+            }
         })?;
     let document: Json = serde_json::from_slice(answer.as_bytes()).unwrap_or_default();
     match answer.status_code {
         200 => Ok(document),
-        status => Err(Failure::problem(status, &document)),
+        status => {
+            let failure = Failure::problem(status, &document);
+            let look = request.once.filter(|_| failure.is_open(status));
+            Err(match look {
+                Some(look) => failure.unknown(look),
+                None => failure,
+            })
+        }
+    }
+}
+
+/// Whether the gateway may have heard it though it has not answered.
+fn was_sent(error: &minreq::Error) -> bool {
+    match error {
+        minreq::Error::IoError(error) => error.kind() != io::ErrorKind::ConnectionRefused,
+        minreq::Error::AddressNotFound => false,
+        _ => true,
     }
 }
 

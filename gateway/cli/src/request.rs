@@ -26,6 +26,15 @@ pub struct Request {
     pub body: Option<Json>,
     /// For how many seconds to ask again, if it has not ended.
     pub patience: Option<u64>,
+    /// ⚠ Said twice, it is done twice. The command that shows whether it was done, where nobody has said so.
+    pub once: Option<&'static str>,
+}
+
+impl Request {
+    fn once(self, look: &'static str) -> Self {
+        let once = Some(look);
+        Self { once, ..self }
+    }
 }
 
 fn get(path: impl Into<String>) -> Request {
@@ -33,6 +42,7 @@ fn get(path: impl Into<String>) -> Request {
         path: path.into(),
         body: None,
         patience: None,
+        once: None,
     }
 }
 
@@ -47,6 +57,7 @@ fn post(path: &str, body: Json) -> Request {
         path: path.to_owned(),
         body: Some(Json::Object(said.collect())),
         patience: None,
+        once: None,
     }
 }
 
@@ -96,7 +107,8 @@ fn moving(command: Command) -> Result<Request, Failure> {
         } => post(
             "/withdrawals",
             json!({ "address": address, "amount_sat": sat(amount)?, "fee_sat_per_kvb": fee_rate }),
-        ),
+        )
+        .once("balances"),
         Command::Pay {
             invoice,
             amount,
@@ -140,7 +152,8 @@ fn channel(command: Channel) -> Result<Request, Failure> {
                 "push_msat": msat(push),
                 "public": public,
             }),
-        ),
+        )
+        .once("channel list"),
         Channel::Close { channel, force } => post(
             "/channels/close",
             json!({ "channel": channel, "force": force }),
@@ -213,11 +226,13 @@ fn ecash(command: Ecash) -> Result<Request, Failure> {
                 "amount_sat": sat(amount)?,
                 "max_fee_sat": max_fee,
             }),
-        ),
+        )
+        .once("ecash operations"),
         Ecash::Send { federation, amount } => post(
             "/ecash/send",
             json!({ "federation": federation, "amount_msat": amount.msat() }),
-        ),
+        )
+        .once("ecash operations"),
         Ecash::Receive { federation, from } => {
             let read = match &from {
                 Some(path) => File::open(path).and_then(notes),

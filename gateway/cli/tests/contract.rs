@@ -34,8 +34,14 @@ fn gateway(answer: &'static str) -> (String, thread::JoinHandle<String>) {
             assert_eq!(stream.read(&mut byte).unwrap(), 1);
             head.push(byte[0]);
         }
+        let head = String::from_utf8(head).unwrap();
+        let length = head.to_lowercase();
+        let length = length.split("content-length: ").nth(1);
+        let length = length.map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
+        // What is closed while something is unread is reset, and the answer lost.
+        stream.read_exact(&mut vec![0; length]).unwrap();
         stream.write_all(answer.as_bytes()).unwrap();
-        String::from_utf8(head).unwrap()
+        head
     });
     (url, served)
 }
@@ -115,4 +121,47 @@ fn what_the_gateway_refuses_has_its_code_and_an_exit_status_of_its_kind() {
     assert_eq!(error(&usage).0, Some(2));
     let help = program().arg("--help").output().unwrap();
     assert_eq!(help.status.code(), Some(0));
+}
+
+/// ⚠ A script that says it again because it may pays twice.
+#[test]
+fn what_may_have_been_done_is_not_called_retryable() {
+    let withdraw = ["--json", "withdraw", "bcrt1q", "1000sat"];
+    let ask = |url: &str, words: &[&str]| {
+        let mut command = program();
+        command.args(words).args(["--url", url]);
+        error(
+            &command
+                .env("GUILDMINT_GATEWAY_TOKEN", "5a")
+                .output()
+                .unwrap(),
+        )
+        .1
+    };
+    // Nobody heard it.
+    let nobody = ask("http://127.0.0.1:1", &withdraw);
+    assert_eq!(
+        (&nobody["code"], &nobody["retryable"]),
+        (&"no_gateway".into(), &true.into())
+    );
+    let late = "HTTP/1.1 503 No\r\ncontent-length: 53\r\n\r\n{\"code\":\"timed_out\",\"detail\":\"late\",\"retryable\":true}";
+    for answer in ["", late, "HTTP/1.1 502 No\r\ncontent-length: 0\r\n\r\n"] {
+        let (url, served) = gateway(answer);
+        let unknown = ask(&url, &withdraw);
+        served.join().unwrap();
+        let said = (&unknown["code"], &unknown["retryable"]);
+        assert_eq!(
+            said,
+            (&"unknown_outcome".into(), &false.into()),
+            "{unknown}"
+        );
+        assert!(unknown["message"].as_str().unwrap().contains("`balances`"));
+    }
+    // It says that it has not done it; and what may be done twice may be said twice.
+    let busy = "HTTP/1.1 503 No\r\ncontent-length: 48\r\n\r\n{\"code\":\"busy\",\"detail\":\"busy\",\"retryable\":true}";
+    for (answer, words) in [(busy, &withdraw[..]), (late, &["--json", "address"])] {
+        let (url, served) = gateway(answer);
+        assert_eq!(ask(&url, words)["retryable"], true);
+        served.join().unwrap();
+    }
 }

@@ -369,3 +369,35 @@ impl Carrier {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use guildmint_core::module::Reject;
+
+    use super::*;
+
+    fn follows(name: Option<ErrandName>) -> Open {
+        Open {
+            job: Job::look([1; 32].into()),
+            wake: None,
+            follows: name,
+        }
+    }
+
+    /// ⚠ What an earlier try says later, such as that its notes are back, would have another one made beside that which is under way.
+    #[test]
+    fn only_the_errand_that_is_followed_ends_and_only_once() {
+        let (one, other) = (ErrandName([1; 32]), ErrandName([2; 32]));
+        let rejected = |name| {
+            let state = ErrandState::Rejected(Reject::permanent("note_spent", "spent"));
+            Happening::Errand(name, state)
+        };
+        let mut open = follows(Some(one));
+        assert!(!open.takes(&rejected(other)));
+        assert!(open.takes(&Happening::Errand(one, ErrandState::Pending)));
+        assert!(open.takes(&rejected(one)));
+        assert!(!open.takes(&rejected(one)));
+        assert!(open.takes(&Happening::Time));
+        assert!(!follows(None).takes(&rejected(one)));
+    }
+}

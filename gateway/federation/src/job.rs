@@ -78,6 +78,11 @@ impl Job {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn look(contract: ContractId) -> Self {
+        Self::Look(Look::new(contract))
+    }
+
     pub(crate) fn step(&mut self, happening: Happening, desk: &mut Desk<'_>) {
         match self {
             Self::Look(job) => job.step(happening, desk),

@@ -82,42 +82,37 @@ impl Gateway {
         desk.rows.scan().into_iter().map(view).collect()
     }
 
-    /// Contracts of users that were taken on or given up.
+    /// Contracts of users that were taken on or given up. ⚠ All there ever were: see [`Gateway::open`].
     #[must_use]
     pub fn outgoing(&self) -> Vec<PaymentView> {
-        let view = |(key, one): (crate::ContractKey, pay::Outgoing)| {
-            let (state, kind, reason) = one.describe();
-            PaymentView {
-                hash: one.hash,
-                kind,
-                federation: key.federation,
-                contract: Some(key.contract),
-                amount: one.amount,
-                state,
-                ended: one.has_ended(),
-                reason,
-            }
-        };
-        pay::all(&self.desk).into_iter().map(view).collect()
+        pay::all(&self.desk).into_iter().map(paid).collect()
     }
 
-    /// Payments that users want to receive, or have.
+    /// Payments that users want to receive, or have. ⚠ All there ever were: see [`Gateway::open`].
     #[must_use]
     pub fn incoming(&self) -> Vec<PaymentView> {
-        let view = |(IncomingRow(hash), one): (IncomingRow, receive::Incoming)| {
-            let (state, kind, reason) = one.describe();
-            PaymentView {
-                hash,
-                kind,
-                federation: one.federation,
-                contract: one.contract(),
-                amount: one.offer.offer.amount,
-                state,
-                ended: one.has_ended(),
-                reason,
-            }
-        };
-        self.desk.rows.scan().into_iter().map(view).collect()
+        self.desk.rows.scan().into_iter().map(received).collect()
+    }
+
+    /// Payments that have not ended. However many have, that takes no longer.
+    #[must_use]
+    pub fn open(&self) -> Vec<PaymentView> {
+        let desk = &self.desk;
+        let out = desk
+            .paying
+            .iter()
+            .map(|(key, one)| paid((*key, one.clone())));
+        let into = desk.offers.values().filter_map(|hash| {
+            let one = desk.incoming(*hash)?;
+            Some(received((IncomingRow(*hash), one)))
+        });
+        out.chain(into).collect()
+    }
+
+    /// Whether a user has had, or has, an invoice on this hash paid, or made one.
+    #[must_use]
+    pub fn is_users(&self, hash: PaymentHash) -> bool {
+        pay::is_taken(&self.desk, hash) || self.desk.incoming(hash).is_some()
     }
 
     /// What all payments brought and cost.
@@ -130,5 +125,33 @@ impl Gateway {
     #[must_use]
     pub fn worth(&self) -> Amount {
         self.desk.worth()
+    }
+}
+
+fn paid((key, one): (crate::ContractKey, pay::Outgoing)) -> PaymentView {
+    let (state, kind, reason) = one.describe();
+    PaymentView {
+        hash: one.hash,
+        kind,
+        federation: key.federation,
+        contract: Some(key.contract),
+        amount: one.amount,
+        state,
+        ended: one.has_ended(),
+        reason,
+    }
+}
+
+fn received((IncomingRow(hash), one): (IncomingRow, receive::Incoming)) -> PaymentView {
+    let (state, kind, reason) = one.describe();
+    PaymentView {
+        hash,
+        kind,
+        federation: one.federation,
+        contract: one.contract(),
+        amount: one.offer.offer.amount,
+        state,
+        ended: one.has_ended(),
+        reason,
     }
 }

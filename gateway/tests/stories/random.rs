@@ -286,6 +286,7 @@ impl Town {
             refunds += u64::from(!paid);
         }
         for number in 1..=self.number {
+            world.state_of(number);
             assert!(world.dispatched(number) <= 1, "paid twice");
         }
         for (number, place) in &self.offered {

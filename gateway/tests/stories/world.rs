@@ -21,8 +21,8 @@ use guildmint_gateway::{
         fake::{FakeLightning, FakeNode, Faults},
         LightningNode, NoNode, SentState,
     },
-    Action, Command, Entry, Event, Gateway, GatewayError, Keys, Limits, Millis, Reply, SaveId,
-    Settings, Ticket, Warning,
+    Action, Command, Entry, Event, Gateway, GatewayError, Keys, Limits, Millis, PaymentView, Reply,
+    SaveId, Settings, Ticket, Warning,
 };
 use guildmint_ln::{ContractId, FeeSchedule, Preimage};
 
@@ -398,7 +398,19 @@ impl World {
     pub fn state_of(&self, number: u8) -> Vec<&'static str> {
         let hash = preimage(number).hash();
         let both = [self.gateway.outgoing(), self.gateway.incoming()].concat();
+        self.check_open(&both);
         let views = both.into_iter().filter(|view| view.hash == hash);
         views.map(|view| view.state).collect()
+    }
+
+    /// What has not ended is found without looking at all there ever was.
+    fn check_open(&self, all: &[PaymentView]) {
+        let mut open: Vec<_> = all.iter().filter(|view| !view.ended).collect();
+        let found = self.gateway.open();
+        let mut found: Vec<_> = found.iter().collect();
+        let order = |view: &&PaymentView| (view.hash, view.contract, view.amount, view.state);
+        open.sort_by_key(order);
+        found.sort_by_key(order);
+        assert_eq!(found, open);
     }
 }

@@ -81,3 +81,33 @@ fn what_is_too_long_or_no_answer_or_elsewhere_is_no_answer() {
         assert!(answer.is_err(), "{url:?}");
     }
 }
+
+/// ⚠ Anybody announces a gateway, and wallets ask whom it names: at most a path, which ends as ours.
+#[test]
+fn an_address_that_says_more_than_where_it_is_is_not_asked() {
+    let (url, sent) = block_on(gateway(200, b"{}".to_vec()));
+    let place = url.strip_prefix("http://").unwrap();
+    for url in [
+        format!("http://{place}reboot?now=1&"),
+        format!("http://{place}?"),
+        format!("http://{place}reboot#"),
+        format!("http://admin:admin@{place}"),
+        format!("http://admin@{place}"),
+    ] {
+        let answer = block_on(Gateways::new().ask(&url, &GatewayCall::Info));
+        assert!(
+            matches!(answer, Err(RequestError::Unreachable(_))),
+            "{url}: {answer:?}"
+        );
+    }
+    assert!(sent.is_empty());
+    let below = format!("http://{place}gateway/");
+    assert_eq!(
+        block_on(Gateways::new().ask(&below, &GatewayCall::Info)),
+        Ok(json!({}))
+    );
+    assert!(sent
+        .try_recv()
+        .unwrap()
+        .starts_with(b"GET /gateway/v1/gateway HTTP/1.1"));
+}
