@@ -32,6 +32,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ),
     ("async-native-tls", &["guildmint-client-http"]),
     ("hbbft", &["guildmint-engine"]),
+    ("httparse", &["guildmint-client-http"]),
     ("libp2p", &["guildmint-net-p2p"]),
     (
         "lightning",

@@ -6,6 +6,9 @@ use guildmint_client::RequestError;
 /// Bytes of status line and headers, and again of what follows the last chunk. A server that sends more counts as one that did not answer.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
+/// Headers. The same happens.
+const MAX_HEADERS: usize = 100;
+
 /// Bytes of the line before a chunk. The same happens.
 const MAX_CHUNK_LINE_BYTES: usize = 256;
 
@@ -97,29 +100,37 @@ impl Head {
         from: &mut (impl BufRead + Unpin),
         left: &mut usize,
     ) -> Result<Self, RequestError> {
-        let (status, keeps) = status(&line(from, left).await?)?;
+        let mut bytes = Vec::new();
+        while !line(from, left, &mut bytes).await? {}
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut parsed = httparse::Response::new(&mut headers);
+        let is_whole = parsed.parse(&bytes).map_err(|error| match error {
+            httparse::Error::TooManyHeaders => {
+                malformed(format!("more than {MAX_HEADERS} headers"))
+            }
+            error => malformed(format!("this is not HTTP: {error}")),
+        });
+        let status = parsed.code.filter(|status| (100..600).contains(status));
+        let status = status.filter(|_| is_whole.as_ref().is_ok_and(httparse::Status::is_complete));
+        is_whole?;
         let mut head = Self {
-            status,
-            keeps,
+            status: status.ok_or_else(|| malformed("this is not HTTP"))?,
+            keeps: parsed.version == Some(1),
             length: None,
             chunked: false,
         };
-        loop {
-            let line = line(from, left).await?;
-            if line.is_empty() {
-                return Ok(head);
-            }
-            let (name, value) = line
-                .split_once(':')
-                .ok_or_else(|| malformed("a header without a name"))?;
-            head.take(&name.to_ascii_lowercase(), value.trim())?;
+        for header in parsed.headers.iter() {
+            // Whatever is in it that is no text has no meaning for us.
+            let value = String::from_utf8_lossy(header.value);
+            head.take(&header.name.to_ascii_lowercase(), value.trim())?;
         }
+        Ok(head)
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<(), RequestError> {
         match name {
             "content-length" => {
-                let length = number(value, 10).ok_or_else(|| malformed("a length that is none"))?;
+                let length = number(value).ok_or_else(|| malformed("a length that is none"))?;
                 if self.length.is_some_and(|before| before != length) {
                     return Err(malformed("two lengths"));
                 }
@@ -148,36 +159,27 @@ impl Head {
 }
 
 /// Digits and nothing else.
-fn number(text: &str, radix: u32) -> Option<usize> {
-    let is_one = text.chars().all(|digit| digit.is_digit(radix));
-    usize::from_str_radix(text, radix).ok().filter(|_| is_one)
+fn number(text: &str) -> Option<usize> {
+    let is_one = text.bytes().all(|digit| digit.is_ascii_digit());
+    text.parse().ok().filter(|_| is_one)
 }
 
-/// What a status line says, and whether the connection stays open after HTTP of that version.
-fn status(line: &str) -> Result<(u16, bool), RequestError> {
-    let no_http = || malformed("this is not HTTP");
-    let rest = line.strip_prefix("HTTP/1.").ok_or_else(no_http)?;
-    let (version, rest) = rest.split_once(' ').ok_or_else(no_http)?;
-    let digits = rest.split(' ').next().unwrap_or_default();
-    let status = number(digits, 10).and_then(|status| u16::try_from(status).ok());
-    let status = status.filter(|status| (100..600).contains(status));
-    Ok((status.ok_or_else(no_http)?, version == "1"))
-}
-
-/// A line without its end; whatever is in it that is no text has no meaning for us.
-async fn line(from: &mut (impl BufRead + Unpin), left: &mut usize) -> Result<String, RequestError> {
-    let mut bytes = Vec::new();
+/// Adds a line with its end to `bytes`; whether it was empty.
+async fn line(
+    from: &mut (impl BufRead + Unpin),
+    left: &mut usize,
+    bytes: &mut Vec<u8>,
+) -> Result<bool, RequestError> {
+    let before = bytes.len();
     let mut bounded = from.take(*left as u64);
-    let read = bounded.read_until(b'\n', &mut bytes).await;
+    let read = bounded.read_until(b'\n', bytes).await;
     *left = left.saturating_sub(read.map_err(broken)?);
-    let Some(line) = bytes.strip_suffix(b"\n") else {
-        return Err(match *left {
-            0 => malformed("headers without an end"),
-            _ => cut_short(),
-        });
-    };
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    Ok(String::from_utf8_lossy(line).into_owned())
+    match bytes.get(before..).unwrap_or_default() {
+        b"\n" | b"\r\n" => Ok(true),
+        [.., b'\n'] => Ok(false),
+        _ if *left == 0 => Err(malformed("headers without an end")),
+        _ => Err(cut_short()),
+    }
 }
 
 async fn exactly(
@@ -195,21 +197,33 @@ async fn exactly(
 async fn chunks(from: &mut (impl BufRead + Unpin), limit: usize) -> Result<Vec<u8>, RequestError> {
     let mut body = Vec::new();
     loop {
-        let size = line(from, &mut { MAX_CHUNK_LINE_BYTES }).await?;
-        let size = size.split(';').next().unwrap_or_default().trim();
-        let size = number(size, 16).ok_or_else(|| malformed("a chunk of no size"))?;
+        let size = chunk_size(from).await?;
         if size == 0 {
             let mut left = MAX_HEAD_BYTES;
-            while !line(from, &mut left).await?.is_empty() {}
+            while !line(from, &mut left, &mut Vec::new()).await? {}
             return Ok(body);
         }
         if size > limit.saturating_sub(body.len()) {
             return Err(too_long(limit));
         }
         exactly(from, size, &mut body).await?;
-        if !line(from, &mut { MAX_CHUNK_LINE_BYTES }).await?.is_empty() {
+        if !line(from, &mut { MAX_CHUNK_LINE_BYTES }, &mut Vec::new()).await? {
             return Err(malformed("a chunk that is longer than it says"));
         }
+    }
+}
+
+async fn chunk_size(from: &mut (impl BufRead + Unpin)) -> Result<usize, RequestError> {
+    let mut bytes = Vec::new();
+    line(from, &mut { MAX_CHUNK_LINE_BYTES }, &mut bytes).await?;
+    // To the library a line without a digit is the last chunk.
+    let has_size = bytes.first().is_some_and(u8::is_ascii_hexdigit);
+    match httparse::parse_chunk_size(&bytes) {
+        // Nothing may be left of the line.
+        Ok(httparse::Status::Complete((read, size))) if has_size && read == bytes.len() => {
+            usize::try_from(size).map_err(|_| malformed("a chunk that no memory holds"))
+        }
+        _ => Err(malformed("a chunk of no size")),
     }
 }
 
@@ -255,7 +269,7 @@ mod tests {
 
     #[test]
     fn headers_of_any_bytes_are_passed_over() {
-        let head = b"HTTP/1.1 200 \xff\r\nx: \xc3\xa9\r\ny: \xff\x00\r\nContent-Length: 1\r\n\r\n1";
+        let head = b"HTTP/1.1 200 \xff\r\nx: \xc3\xa9\r\ny: \xff\r\nContent-Length: 1\r\n\r\n1";
         assert_eq!(read(head).unwrap().body, b"1");
     }
 
@@ -308,6 +322,7 @@ mod tests {
             "HTTP/1.1 ok",
             "HTTP/1.1 700 x",
             "ssh",
+            "HTTP/1.1 200 OK\r\nx: \0",
         ] {
             let answer = read(format!("{line}\r\n\r\n"));
             assert!(
