@@ -1,7 +1,7 @@
 //! The gateway says what it is, and says it again before guardians forget it (SPEC LN-6).
 
 use bitcoin::secp256k1::PublicKey;
-use guildmint_core::FederationId;
+use guildmint_core::{Amount, FederationId};
 use guildmint_ln::{Announcement, SignedAnnouncement};
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,23 @@ fn wanted(desk: &Desk, federation: FederationId) -> Option<Announcement> {
         route_hints: settings.route_hints,
         number: 0,
         valid_until: height.checked_add(ANNOUNCEMENT_BLOCKS)?,
+    })
+}
+
+/// Why wallets do not see the gateway in a federation that it serves, and what to do; none if they do.
+pub(crate) fn unseen(desk: &Desk, federation: FederationId) -> Option<String> {
+    let told = desk.rows.get(&AnnouncedRow(federation));
+    if told.is_some_and(|told| told.published) {
+        return None;
+    }
+    let served = desk.served(federation).ok()?;
+    if served.settings.api_url.is_none() {
+        return Some("it has no URL to announce: set `api_url`".to_owned());
+    }
+    let ecash = desk.federations.get(&federation)?.ecash;
+    Some(match ecash == Amount::ZERO {
+        true => format!("its announcement costs e-cash, and there is none: `guildmint-gateway-cli ecash deposit {federation}` gives an address for bitcoin that becomes e-cash"),
+        false => format!("its announcement is not taken yet, of {ecash} of e-cash; look at the warnings if that lasts"),
     })
 }
 

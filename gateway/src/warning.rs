@@ -89,8 +89,8 @@ pub enum Warning {
         /// What that must cover.
         costs: Amount,
     },
-    /// The gateway's announcement was refused.
-    #[error("the federation {0} refuses the announcement: {1}")]
+    /// The gateway's announcement was not taken.
+    #[error("wallets do not see the gateway in federation {0}, since its announcement was not taken: {1}. If e-cash is lacking, `guildmint-gateway-cli ecash deposit {0}` brings some in")]
     NotAnnounced(FederationId, String),
 }
 

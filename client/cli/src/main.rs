@@ -12,6 +12,7 @@ mod wallet;
 
 use std::process::ExitCode;
 
+use guildmint_terminal::{without_notes, ONE_TOO_MANY};
 use structopt::{clap, StructOpt};
 
 use crate::{
@@ -40,7 +41,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     if matches!(error.kind, HelpDisplayed | VersionDisplayed) {
         return output::print_text(&error.message);
     }
-    let failure = Failure::new(Exit::Usage, "usage", complaint(error))
+    let failure = Failure::new(Exit::Usage, "usage", without_notes(&complaint(error)))
         .remedy("`guildmint --help` and `guildmint <command> --help` show what can be said");
     output::fail(&failure, wanted_format())
 }
@@ -50,6 +51,12 @@ fn complaint(error: &clap::Error) -> String {
     // Clap has nothing to say here but the whole help.
     if error.kind == clap::ErrorKind::MissingArgumentOrSubcommand {
         return "no command is given".to_owned();
+    }
+    let is_option = |argument: &str| argument.starts_with('-');
+    let argument = error.info.iter().flatten().next();
+    if error.kind == clap::ErrorKind::UnknownArgument && !argument.is_some_and(|one| is_option(one))
+    {
+        return ONE_TOO_MANY.to_owned();
     }
     let ends = ["USAGE:", "For more info", "If you believe"];
     let lines = error.message.lines().map(str::trim);

@@ -18,13 +18,14 @@ use crate::{
     health::{self, ready},
     openapi, pages,
     rejection::rejection,
+    setup::add_farewell,
     watch, Backend,
 };
 
 const TRANSACTIONS: &str = "/v1/transactions";
 
 /// Where the operator sees and says what is to change.
-const REVISIONS: &str = "/revisions";
+pub(crate) const REVISIONS: &str = "/revisions";
 
 /// What methods a path takes.
 pub(crate) fn allowed(path: &str) -> &'static str {
@@ -116,6 +117,7 @@ pub(crate) fn admin<B: Backend>(backend: B, access: Access) -> Server<B> {
         response.insert_header("content-type", OPEN_METRICS);
         Ok(response)
     });
+    add_farewell(&mut server);
     server
 }
 

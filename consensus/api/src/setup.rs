@@ -14,7 +14,11 @@ use guildmint_daemon::{
     Access, Caller, Gate, ProblemBodies, TurnSlot,
 };
 
-use crate::{pages, routes::allowed};
+use crate::{
+    pages,
+    routes::{allowed, REVISIONS},
+    Backend,
+};
 
 /// Bytes of one request: the setup codes of all guardians, or a proposal. A larger one is answered 413.
 const MAX_SETUP_BYTES: usize = 512 * 1024;
@@ -85,7 +89,10 @@ pub struct ProposeStep {
     pub name: Option<String>,
     /// The bitcoin network.
     pub network: Option<String>,
-    /// All of the proposal, instead of name and network.
+    /// Electrum servers at which wallets look for deposits.
+    #[serde(default)]
+    pub electrum: Vec<String>,
+    /// All of the proposal, instead of all of these.
     pub proposal: Option<Json>,
     /// Whether it is only shown, and not proposed.
     #[serde(default)]
@@ -200,9 +207,36 @@ pub(crate) fn server<B: SetupBackend>(backend: B, access: Access) -> Server<B> {
             let answer = look(request).await;
             Ok(answer.map_or_else(refusal, |answer| json_response(StatusCode::Ok, &answer)))
         });
+    server.at("/status").get(|request: Request<B>| async move {
+        let status = request.state().status().await;
+        let mut document = json!(status);
+        document["ready"] = json!(false);
+        Ok(json_response(StatusCode::Ok, &document))
+    });
+    server.at(REVISIONS).all(|_| async {
+        let detail = "this guardian belongs to no federation yet, so there is nothing to revise; see `guildmintd setup status`";
+        Ok(refusal(Problem::new(409, "founding", detail, true)))
+    });
     add_steps(&mut server);
     add_pages(&mut server);
     server
+}
+
+/// What a guardian that has its federation answers to who still wants to found one.
+pub(crate) fn add_farewell<B: Backend>(server: &mut Server<B>) {
+    server
+        .at("/v1/setup")
+        .get(|request: Request<B>| async move {
+            let federation = request.state().overview().await.federation.id;
+            let next =
+                "The federation is founded. `guildmintd status` shows it, and the invite code.";
+            let status = json!({ "stage": "founded", "next": next, "federation": federation });
+            Ok(json_response(StatusCode::Ok, &status))
+        });
+    server.at("/v1/setup/:step").post(|_| async {
+        let detail = "the federation is founded; `guildmintd status` shows it, and the invite code";
+        Ok(refusal(Problem::new(409, "founded", detail, false)))
+    });
 }
 
 /// How far it is: now, or with `wait` once it is another than the `version` that the operator knows, or than now.
@@ -309,6 +343,7 @@ fn step_of(name: &str, fields: &BTreeMap<String, String>) -> Option<SetupStep> {
         "propose" => SetupStep::Propose(ProposeStep {
             name: field("name"),
             network: field("network"),
+            electrum: words("electrum"),
             ..ProposeStep::default()
         }),
         "confirm" => SetupStep::Confirm(ConfirmStep {

@@ -173,10 +173,20 @@ fn an_operator_founds_a_federation_in_a_browser() {
     assert_eq!(founder.last(), SetupStep::Join(JoinStep { codes }));
     assert_eq!(browser.evaluate("typeof pwned"), json!("undefined"));
     let network = "document.querySelector('[name=network]').value = 'signet';";
-    browser.follow(&[set("name", "Mint"), network.into(), submit("propose")].concat());
+    let electrum = set("electrum", "ssl://a:1\nssl://b:2");
+    browser.follow(
+        &[
+            set("name", "Mint"),
+            network.into(),
+            electrum,
+            submit("propose"),
+        ]
+        .concat(),
+    );
     let expected = ProposeStep {
         name: Some("Mint".into()),
         network: Some("signet".into()),
+        electrum: vec!["ssl://a:1".into(), "ssl://b:2".into()],
         ..ProposeStep::default()
     };
     assert_eq!(founder.last(), SetupStep::Propose(expected));
@@ -256,6 +266,13 @@ fn programs_take_steps_with_the_token_and_strangers_take_none() {
         later.await;
         let wrong = client.with("GET", "/v1/setup?wait=x", &headers).await;
         assert_eq!(wrong.status, 400);
+        let status = client.with("GET", "/status", &headers).await.json();
+        assert_eq!(
+            (&status["ready"], &status["stage"]),
+            (&json!(false), &json!("code"))
+        );
+        let revisions = client.with("GET", "/revisions", &headers).await;
+        assert!(revisions.is_problem(409, "founding"));
         let ready = client.get("/readyz").await;
         assert!(ready.is_problem(503, "founding"));
         assert_eq!(client.get("/livez").await.status, 200);

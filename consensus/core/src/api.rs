@@ -98,8 +98,11 @@ pub struct RevisionReport {
     pub needed: usize,
     /// What counts now: names, and the conditions of modules by their kind.
     pub present: Json,
-    /// Revisions that guardians approve as the next one.
+    /// Revisions that guardians approve as the next one, as far as the agreed rows say.
     pub proposals: Vec<ProposalReport>,
+    /// What this guardian's operator approves. It is among `proposals` once an epoch has taken it in.
+    #[serde(default)]
+    pub approves: Option<ProposalReport>,
 }
 
 /// A revision that some guardians approve.

@@ -218,9 +218,9 @@ impl Federation {
             }
             None => {
                 let local = ledger.view(Scope::engine(Space::Local));
-                let mut stance = local.get(&Stance)?;
-                // What was said about an earlier number is over.
-                stance = stance.filter(|revision| self.check_revision(ledger, revision).is_ok());
+                // Whoever has never said anything has nothing to take back.
+                local.get(&Stance)?;
+                let stance = self.stance(ledger);
                 let view = ledger.view(Scope::engine(Space::Agreed));
                 if view.get(&Approves(me)) == stance {
                     return None;
@@ -229,6 +229,13 @@ impl Federation {
             }
         };
         Some(Vote(vote.encode()))
+    }
+
+    /// What its operator said last, unless that was about an earlier number, which is over.
+    pub(crate) fn stance(&self, ledger: &mut Ledger<'_>) -> Option<Revision> {
+        let local = ledger.view(Scope::engine(Space::Local));
+        let stance = local.get(&Stance).flatten();
+        stance.filter(|revision| self.check_revision(ledger, revision).is_ok())
     }
 
     /// The next revisions after a number that prove themselves.

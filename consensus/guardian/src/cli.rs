@@ -155,6 +155,28 @@ pub struct Options {
     pub unfreeze: Option<String>,
 }
 
+// Where the guardian is that a command asks. It has its other settings already.
+#[allow(missing_docs)]
+#[derive(Debug, Clone, Default, StructOpt)]
+pub struct Place {
+    /// The directory of the guardian that runs.
+    #[structopt(long, value_name = "directory")]
+    pub data_dir: Option<String>,
+    /// Where it listens for the operator, if neither the environment nor local.toml says so.
+    #[structopt(long, value_name = "address:port")]
+    pub admin_listen: Option<String>,
+}
+
+impl From<Place> for Options {
+    fn from(place: Place) -> Self {
+        Self {
+            data_dir: place.data_dir,
+            admin_listen: place.admin_listen,
+            ..Self::default()
+        }
+    }
+}
+
 impl Options {
     /// All that says how this guardian runs, and its data directory.
     ///
@@ -208,5 +230,22 @@ mod tests {
     fn no_option_is_there_twice() {
         let help = Command::clap();
         assert_eq!(help.get_name(), "guildmintd");
+    }
+
+    #[test]
+    fn who_only_asks_a_guardian_that_runs_is_not_told_of_how_it_runs() {
+        for command in [
+            ["setup", "confirm"],
+            ["setup", "status"],
+            ["revise", "show"],
+        ] {
+            let words = [&["guildmintd"], &command[..], &["--help"]].concat();
+            let help = Command::from_iter_safe(words).unwrap_err().message;
+            assert!(help.contains("--data-dir"), "{help}");
+            assert!(
+                !help.contains("--p2p-listen") && !help.contains("--log"),
+                "{help}"
+            );
+        }
     }
 }

@@ -31,6 +31,8 @@ use crate::{
 pub mod keys;
 mod parse;
 
+pub(crate) use parse::is_electrum_url;
+
 pub use guildmint_daemon::{
     logs::LogFormat,
     settings::{Key, SettingError, Source, Sources},
@@ -160,7 +162,7 @@ pub enum ConfigError {
     #[error(transparent)]
     Setting(#[from] SettingError),
     /// A file is missing or damaged.
-    #[error("{0}. The data directory must hold consensus.toml, local.toml and secrets, as they were made with the federation")]
+    #[error("{0}{advice}", advice = advice(.0))]
     File(#[from] FileError),
     /// The secrets cannot be had.
     #[error("{path}: {problem}", path = path.display())]
@@ -184,6 +186,14 @@ pub enum ConfigError {
     /// A module wants to see the chain.
     #[error("the federation has a wallet, so a guardian must see the chain. {0}")]
     NoChain(Box<SettingError>),
+}
+
+/// What to do about a file that is not there. What is wrong inside of one says so itself.
+fn advice(error: &FileError) -> &'static str {
+    match error {
+        FileError::Read { .. } => ". The data directory must hold consensus.toml, local.toml and secrets, as they were made with the federation",
+        _ => "",
+    }
 }
 
 impl ConfigError {

@@ -10,7 +10,7 @@ pub use guildmint_daemon::files::{
     parse_toml, read_text, read_toml, replace, to_toml, write_private, write_toml, FileError,
     Hidden,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 /// The name of the public file that is identical at all guardians.
@@ -89,8 +89,10 @@ pub struct LocalFile {
     /// Versions of modules' rules to go on to without guardians that do not know them, such as `mint=2`.
     pub insist: Option<String>,
     /// Keys of Lightning gateways that the operator vouches for.
+    #[serde(default, deserialize_with = "texts")]
     pub vouch: Option<Vec<String>>,
     /// Electrum servers, in the order in which they are tried.
+    #[serde(default, deserialize_with = "texts")]
     pub electrum: Option<Vec<String>>,
     /// How logs look: `text` or `json`.
     pub log_format: Option<String>,
@@ -99,13 +101,32 @@ pub struct LocalFile {
     /// The database: `sqlite`, or a URL.
     pub database: Option<Hidden>,
     /// Names under which the operator's pages may be asked for, besides `localhost` and IP addresses.
+    #[serde(default, deserialize_with = "texts")]
     pub admin_hosts: Option<Vec<String>>,
     /// Whether `/metrics` needs no token.
     pub open_metrics: Option<bool>,
     /// The number of the freeze of deposits after which to go on.
     pub unfreeze: Option<u32>,
     /// Addresses of proxies that say in `X-Forwarded-For` for whom they ask.
+    #[serde(default, deserialize_with = "texts")]
     pub trusted_proxies: Option<Vec<String>>,
+}
+
+/// A list of texts, or one text, with commas between if it is several.
+fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "this must be text, or a list such as [\"tcp://127.0.0.1:50001\"]"
+    )]
+    enum Texts {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(Some(match Texts::deserialize(from)? {
+        Texts::One(text) => text.split(',').map(|one| one.trim().to_owned()).collect(),
+        Texts::Many(texts) => texts,
+    }))
 }
 
 impl LocalFile {

@@ -41,6 +41,13 @@ const PATIENCE_SECONDS: u64 = 10;
 /// Seconds to wait for a step of the founding: with many guardians it may think for a while.
 const STEP_PATIENCE_SECONDS: u64 = 120;
 
+/// What is wrong if there is no cookie.
+const NOT_RUNNING: &str = "start the guardian first, in another terminal: guildmintd run";
+
+/// What is said of an argument that nobody expected, in its place.
+const ONE_TOO_MANY: &str =
+    "there is an argument too many, which is not shown here: it may be a secret; see --help";
+
 /// How async-std learns how many threads it may have.
 const THREADS_VARIABLE: &str = "ASYNC_STD_THREAD_COUNT";
 
@@ -69,10 +76,23 @@ fn main() -> ExitCode {
             Some(config) => fail("configuration", &config.to_string(), config.exit_code()),
             None => match backup_commands::exit_code(&error) {
                 Some(status) => fail("backup", &error.to_string(), status),
-                None => fail("failed", &format!("{error:#}"), 1),
+                None => fail("failed", &told(&error), 1),
             },
         },
     }
+}
+
+/// An error with its causes, but for those whose words it has in it already.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        match told.is_empty() {
+            true => told = cause,
+            false if told.contains(&cause) => {}
+            false => told = format!("{told}: {cause}"),
+        }
+    }
+    told
 }
 
 fn config_error(error: &anyhow::Error) -> Option<&ConfigError> {
@@ -117,8 +137,7 @@ fn start(options: Options) -> anyhow::Result<bool> {
 fn put((options, Question { path, body }): (Options, Question)) -> anyhow::Result<bool> {
     let (data_dir, sources) = options.sources()?;
     let address = Settings::resolve(&sources)?.admin_listen;
-    let cookie = admin::read_cookie(&data_dir)
-        .context("start the guardian first, in another terminal: guildmintd run")?;
+    let cookie = admin::read_cookie(&data_dir).context(NOT_RUNNING)?;
     let url = format!("http://{address}{path}");
     let request = match body {
         Some(body) => minreq::post(url).with_body(body.to_string()),
@@ -176,7 +195,7 @@ fn health(options: Options) -> anyhow::Result<bool> {
 fn status(options: Options) -> anyhow::Result<bool> {
     let (data_dir, sources) = options.sources()?;
     let address = Settings::resolve(&sources)?.admin_listen;
-    let cookie = admin::read_cookie(&data_dir)?;
+    let cookie = admin::read_cookie(&data_dir).context(NOT_RUNNING)?;
     let response = ask(address, "/status", Some(&cookie))?;
     let status: Json = serde_json::from_slice(response.as_bytes())?;
     anyhow::ensure!(
@@ -229,12 +248,19 @@ fn set_admin(command: AdminCommand) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+fn names_option(error: &UsageError) -> bool {
+    let argument = error.info.iter().flatten().next();
+    argument.is_some_and(|argument| argument.starts_with('-'))
+}
+
 fn usage(error: &UsageError) -> ExitCode {
     match error.kind {
         ErrorKind::HelpDisplayed | ErrorKind::VersionDisplayed => {
             println!("{}", error.message);
             ExitCode::SUCCESS
         }
+        // It may be a password that was given in the wrong place.
+        ErrorKind::UnknownArgument if !names_option(error) => fail("usage", ONE_TOO_MANY, 2),
         _ => fail("usage", &error.message, 2),
     }
 }

@@ -11,9 +11,9 @@ use crate::setup_commands::Question;
 
 /// What a command asks.
 pub(crate) fn question(command: ReviseCommand) -> anyhow::Result<(Options, Question)> {
-    let (options, said) = match command {
-        ReviseCommand::Show(options) => (options, Revise::Show),
-        ReviseCommand::Propose { file, set, options } => {
+    let (place, said) = match command {
+        ReviseCommand::Show(place) => (place, Revise::Show),
+        ReviseCommand::Propose { file, set, place } => {
             let mut changes = match file {
                 Some(path) => {
                     let text = fs::read_to_string(&path);
@@ -25,14 +25,14 @@ pub(crate) fn question(command: ReviseCommand) -> anyhow::Result<(Options, Quest
             for one in set {
                 put(&mut changes, &one)?;
             }
-            (options, Revise::Propose(changes))
+            (place, Revise::Propose(changes))
         }
-        ReviseCommand::Approve { proposal, options } => (options, Revise::Approve(proposal)),
-        ReviseCommand::Withdraw(options) => (options, Revise::Withdraw),
+        ReviseCommand::Approve { proposal, place } => (place, Revise::Approve(proposal)),
+        ReviseCommand::Withdraw(place) => (place, Revise::Withdraw),
     };
     let body = Some(serde_json::to_value(&said)?);
     let path = "/revisions";
-    Ok((options, Question { path, body }))
+    Ok((place.into(), Question { path, body }))
 }
 
 /// Puts `a.b=value` where it belongs. What is no JSON is text.

@@ -26,7 +26,17 @@ pub(crate) fn question(command: SetupCommand) -> anyhow::Result<(Options, Questi
         body: Some(body),
     };
     Ok(match command {
-        SetupCommand::Code { name, options } => {
+        SetupCommand::Code {
+            name,
+            p2p_address,
+            api_url,
+            place,
+        } => {
+            let options = Options {
+                p2p_address,
+                api_url,
+                ..place.into()
+            };
             let (_, sources) = options.clone().sources()?;
             let settings = Settings::resolve(&sources)?;
             let p2p = settings.p2p_address.context("say where other guardians reach this one: --p2p-address /dns4/guardian.example/tcp/8173, or p2p_address in local.toml")?;
@@ -34,19 +44,23 @@ pub(crate) fn question(command: SetupCommand) -> anyhow::Result<(Options, Questi
             let body = json!({ "name": name, "p2p": p2p, "api": api });
             (options, step("/v1/setup/code", body))
         }
-        SetupCommand::Join { codes, options } => {
+        SetupCommand::Join { codes, place } => {
             let codes = match codes.is_empty() {
                 true => read_codes()?,
                 false => codes,
             };
-            (options, step("/v1/setup/join", json!({ "codes": codes })))
+            (
+                place.into(),
+                step("/v1/setup/join", json!({ "codes": codes })),
+            )
         }
         SetupCommand::Propose {
             name,
             network,
+            electrum_for_wallets,
             preview,
             file,
-            options,
+            place,
         } => {
             let proposal = file.map(|path| -> anyhow::Result<Json> {
                 let text = std::fs::read_to_string(&path);
@@ -55,23 +69,23 @@ pub(crate) fn question(command: SetupCommand) -> anyhow::Result<(Options, Questi
             });
             let proposal = proposal.transpose()?;
             let body = json!({
-                "name": name, "network": network, "proposal": proposal, "preview": preview
+                "name": name, "network": network, "electrum": electrum_for_wallets, "proposal": proposal, "preview": preview
             });
-            (options, step("/v1/setup/propose", body))
+            (place.into(), step("/v1/setup/propose", body))
         }
-        SetupCommand::Confirm { words, options } => {
+        SetupCommand::Confirm { words, place } => {
             let body = json!({ "phrase": words.join(" ") });
-            (options, step("/v1/setup/confirm", body))
+            (place.into(), step("/v1/setup/confirm", body))
         }
-        SetupCommand::Status(options) => {
+        SetupCommand::Status(place) => {
             let path = "/v1/setup";
-            (options, Question { path, body: None })
+            (place.into(), Question { path, body: None })
         }
-        SetupCommand::Close(options) => (options, step("/v1/setup/close", json!({}))),
-        SetupCommand::Finish(options) => (options, step("/v1/setup/finish", json!({}))),
-        SetupCommand::Abort { yes, options } => {
+        SetupCommand::Close(place) => (place.into(), step("/v1/setup/close", json!({}))),
+        SetupCommand::Finish(place) => (place.into(), step("/v1/setup/finish", json!({}))),
+        SetupCommand::Abort { yes, place } => {
             anyhow::ensure!(yes, "this forgets the guardian's code, and all guardians must begin again with new ones; if you mean it, add --yes");
-            (options, step("/v1/setup/abort", json!({})))
+            (place.into(), step("/v1/setup/abort", json!({})))
         }
     })
 }

@@ -244,7 +244,11 @@ impl Shell {
             log.unlogged += 1;
             return;
         }
-        tracing::warn!(guardian = fault.peer.0, fault = %fault.kind, unlogged_before = log.unlogged, "a guardian misbehaves");
+        let what = match fault.peer == self.node.me() {
+            true => "something about this guardian itself",
+            false => "a guardian misbehaves",
+        };
+        tracing::warn!(guardian = fault.peer.0, fault = %fault.kind, unlogged_before = log.unlogged, "{what}");
         *log = FaultLog {
             logged: Some(Instant::now()),
             unlogged: 0,

@@ -218,6 +218,7 @@ fn a_transaction_becomes_a_note_and_all_agree_also_after_a_restart() {
             "{overview}"
         );
     }
+    ask_for_setup(&guardians[0], &dealt.data_dir(0));
     rename(&dealt, &guardians);
     for stopped in block_on(join_all(guardians.into_iter().map(Guardian::stop))) {
         stopped.unwrap();
@@ -233,6 +234,31 @@ fn revise(guardian: &Guardian, data_dir: &Path, said: &Revise) -> RevisionReport
     let response = request.with_timeout(SECONDS).send().unwrap();
     assert_eq!(response.status_code, 200, "{:?}", response.as_str());
     serde_json::from_slice(response.as_bytes()).unwrap()
+}
+
+/// What is asked of a guardian that founds is answered by one that does not any more.
+fn ask_for_setup(guardian: &Guardian, data_dir: &Path) {
+    let cookie = admin::read_cookie(data_dir).unwrap();
+    let url = |path: &str| format!("http://{}/v1/setup{path}", guardian.admin());
+    let ask = |request: minreq::Request| {
+        let request = request.with_header("authorization", format!("Bearer {}", cookie.reveal()));
+        let response = request.with_timeout(SECONDS).send().unwrap();
+        let answer: Json = serde_json::from_slice(response.as_bytes()).unwrap();
+        (response.status_code, answer)
+    };
+    let (code, status) = ask(minreq::get(url("")));
+    assert_eq!(
+        (code, &status["stage"]),
+        (200, &json!("founded")),
+        "{status}"
+    );
+    assert!(status["federation"].is_string(), "{status}");
+    let (code, answer) = ask(minreq::post(url("/join")).with_body("{}"));
+    assert_eq!(
+        (code, &answer["code"]),
+        (409, &json!("founded")),
+        "{answer}"
+    );
 }
 
 /// Asks until the answer is as it should be.
@@ -252,10 +278,14 @@ fn rename(dealt: &Dealt, guardians: &[Guardian]) {
         let guardian = &guardians[usize::from(peer)];
         revise(guardian, &dealt.data_dir(peer), said)
     };
-    said(0, &Revise::Propose(json!({ "name": "renamed" })));
+    let told = said(0, &Revise::Propose(json!({ "name": "renamed" })));
+    let proposed = told.approves.unwrap();
+    assert_eq!(proposed.changes[0].to, json!("renamed"));
     for peer in [1, 3] {
         let proposal = until(|| said(peer, &Revise::Show).proposals.pop());
-        said(peer, &Revise::Approve(proposal.hash.to_string()));
+        assert_eq!(proposal.hash, proposed.hash);
+        let told = said(peer, &Revise::Approve(proposal.hash.to_string()));
+        assert_eq!(told.approves.unwrap().hash, proposed.hash);
     }
     let genesis = dealt.config(0).genesis;
     for guardian in guardians {

@@ -367,6 +367,69 @@ fn what_was_not_quite_forgotten_is_forgotten_at_the_next_start() {
 }
 
 #[test]
+fn who_joined_with_a_wrong_list_joins_again_until_something_is_proposed() {
+    let mut operators = operators(3);
+    let codes: Vec<_> = operators.iter().map(|one| one.code("somebody")).collect();
+    operators[0].step("join", json!({ "codes": codes[..2] }));
+    assert_eq!(operators[0].status().unwrap().guardians.len(), 2);
+    operators[0].stop();
+    operators[0].start();
+    join_with(&operators, &codes);
+    let all = |one: &Operator| {
+        let guardians = one.status().map(|status| status.guardians);
+        let guardians = guardians.unwrap_or_default();
+        let reached = guardians.iter().filter(|one| one.connected || one.is_self);
+        reached.count() == 3
+    };
+    operators[0].wait_for("the others", all);
+    operators[0].stop();
+    operators[0].start();
+    assert_eq!(operators[0].status().unwrap().guardians.len(), 3);
+    propose(&operators);
+    let again = json!({ "codes": codes[..2] });
+    let (code, answer) = operators[0].try_step("join", &again);
+    assert_eq!(code, 409, "{answer}");
+    assert_eq!(operators[0].status().unwrap().guardians.len(), 3);
+    operators.iter_mut().for_each(Operator::stop);
+}
+
+/// A proposal with a wallet, for which wallets get these Electrum servers.
+fn with_wallet(electrum: &Json) -> Json {
+    let hash = "00".repeat(32);
+    let terms = json!({
+        "finality_blocks": 6, "start": { "height": 0, "hash": hash }, "min_peg_in_sat": 10_000,
+        "fee_rate_bounds": { "min_sat_per_kvb": 1_000, "max_sat_per_kvb": 500_000 },
+        "peg_in_fee": 0, "peg_out_fee": 0, "max_queue": 100, "electrum": electrum, "recovery": null,
+    });
+    let mut proposal = proposal("with a wallet");
+    let modules = proposal["proposal"]["modules"].as_array_mut().unwrap();
+    modules.push(json!({ "kind": "wallet", "terms": terms }));
+    proposal
+}
+
+#[test]
+fn a_proposal_without_an_electrum_server_for_wallets_is_warned_of() {
+    let mut operators = operators(4);
+    join(&operators);
+    let one = &operators[0];
+    let named = one.step("propose", with_wallet(&json!(["ssl://a:1"])));
+    assert_eq!(named["warning"], Json::Null);
+    assert_eq!(one.status().unwrap().warning, None);
+    let warned = one.step("propose", with_wallet(&json!([])));
+    let warning = warned["warning"].as_str().unwrap();
+    assert!(warning.contains("--electrum-for-wallets"), "{warning}");
+    assert_eq!(one.status().unwrap().warning.as_deref(), Some(warning));
+    let wrong = json!({ "name": "x", "network": "regtest", "electrum": ["a:1"] });
+    let (code, answer) = one.try_step("propose", &wrong);
+    assert_eq!(
+        (code, &answer["code"]),
+        (422, &json!("electrum")),
+        "{answer}"
+    );
+    operators.iter_mut().for_each(Operator::stop);
+}
+
+#[test]
 fn another_proposal_is_another_phrase_and_nothing_is_written() {
     let mut operators = operators(4);
     join(&operators);

@@ -404,3 +404,33 @@ fn help_is_no_failure() {
         "{help}"
     );
 }
+
+#[test]
+fn a_guardian_that_does_not_run_is_told_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in [&["status"][..], &["setup", "status"], &["revise", "show"]] {
+        let output = program(folder.path()).args(command).output().unwrap();
+        let (code, message) = error(&output);
+        assert_eq!(code, Some(1), "{message}");
+        assert!(message.contains("guildmintd run"), "{message}");
+        assert_eq!(message.matches("No such file").count(), 1, "{message}");
+    }
+}
+
+#[test]
+fn a_password_given_by_mistake_as_an_argument_is_shown_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program(folder.path());
+    let output = command.args(["admin", "set-password", "hunter2"]).output();
+    let output = output.unwrap();
+    let (code, message) = error(&output);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(code, Some(2), "{message}");
+    assert!(
+        !message.contains("hunter2") && !stderr.contains("hunter2"),
+        "{message}"
+    );
+    // A misspelt option is.
+    let output = program(folder.path()).args(["run", "--elektrum"]).output();
+    assert!(error(&output.unwrap()).1.contains("--elektrum"));
+}

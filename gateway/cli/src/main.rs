@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use guildmint_terminal::{clean, render, Format};
+use guildmint_terminal::{clean, render, without_notes, Format, ONE_TOO_MANY};
 use serde_json::Value as Json;
 use structopt::{clap, StructOpt};
 use zeroize::Zeroizing;
@@ -155,7 +155,14 @@ fn refuse(error: &clap::Error) -> ExitCode {
         true => Format::Json,
         false => Format::Human,
     };
-    fail(&Failure::new(Exit::Usage, "usage", &error.message), format)
+    let is_option = |argument: &String| argument.starts_with('-');
+    let message = match (error.kind, error.info.iter().flatten().next()) {
+        (clap::ErrorKind::UnknownArgument, argument) if !argument.is_some_and(is_option) => {
+            format!("{ONE_TOO_MANY}. Notes are read from a file (--from) or from standard input")
+        }
+        _ => without_notes(&error.message),
+    };
+    fail(&Failure::new(Exit::Usage, "usage", message), format)
 }
 
 fn print(text: &str) -> ExitCode {

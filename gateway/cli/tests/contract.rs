@@ -165,3 +165,28 @@ fn what_may_have_been_done_is_not_called_retryable() {
         served.join().unwrap();
     }
 }
+
+#[test]
+fn notes_given_by_mistake_as_an_argument_are_shown_nowhere() {
+    let (federation, notes) = ("9f".repeat(32), "guildnote1qqsecret");
+    for arguments in [
+        &["ecash", "receive", &federation, notes][..],
+        &["ecash", "receive", notes],
+        &["ecash", notes],
+        &["ecash", "receive", &federation, "--notes", notes],
+    ] {
+        let output = program().arg("--json").args(arguments).output().unwrap();
+        let (code, error) = error(&output);
+        assert_eq!((code, &error["code"]), (Some(2), &"usage".into()));
+        for text in [&output.stdout, &output.stderr] {
+            let text = String::from_utf8_lossy(text);
+            assert!(!text.contains("qqsecret"), "{text}");
+        }
+    }
+    let output = program()
+        .args(["ecash", "receive", &federation, notes])
+        .output()
+        .unwrap();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(line.contains("standard input"), "{line}");
+}

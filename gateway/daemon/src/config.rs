@@ -70,7 +70,7 @@ pub mod keys {
     pub const ELECTRUM: Key = key(
         "electrum",
         None,
-        "the Electrum server that you run, such as tcp://127.0.0.1:50001 or ssl://electrum.example.org:50002",
+        "the one Electrum server that you run, such as \"tcp://127.0.0.1:50001\" or \"ssl://electrum.example.org:50002\"",
     );
     /// The node.
     pub const LIGHTNING: Key = key(
@@ -326,7 +326,8 @@ fn electrum_url(url: &str) -> Option<String> {
     let address = url
         .strip_prefix("tcp://")
         .or_else(|| url.strip_prefix("ssl://"))?;
-    is_host_and_port(address).then(|| url.to_owned())
+    // A list of several is text with commas by now.
+    (!url.contains(',') && is_host_and_port(address)).then(|| url.to_owned())
 }
 
 fn api_url(url: &str) -> Option<String> {
@@ -393,6 +394,7 @@ mod tests {
             ("api_listen", "8176", "an address and a port"),
             ("network", "mainnet!", "regtest"),
             ("electrum", "http://a:1", "tcp://"),
+            ("electrum", "tcp://a:1,tcp://b:2", "the one Electrum server"),
             ("lightning", "lnd", "ldk"),
             ("lightning_announce", "example", "host:port"),
             ("api_url", "gateway.example", "https://"),
@@ -405,6 +407,33 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains(name) && text.contains(part), "{text}");
         }
+    }
+
+    fn in_file(text: &str) -> Settings {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(CONFIG_FILE), text).unwrap();
+        let data_dir = folder.path().display().to_string();
+        let (data_dir, sources) = Settings::sources([("data_dir", data_dir)].into()).unwrap();
+        Settings::resolve(&data_dir, &sources).unwrap()
+    }
+
+    #[test]
+    fn the_electrum_server_may_be_text_or_a_list_of_one() {
+        for text in ["\"tcp://a:1\"", "[\"tcp://a:1\"]"] {
+            let settings = in_file(&format!("electrum = {text}"));
+            assert_eq!(settings.electrum.as_deref(), Some("tcp://a:1"), "{text}");
+        }
+    }
+
+    /// The example in the README, with the name of its file in its first line.
+    #[test]
+    fn the_example_in_the_documentation_is_a_file_with_which_a_gateway_runs() {
+        let readme = include_str!("../README.md");
+        let example = readme.split("```toml\n# gatewayd.toml\n").nth(1).unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        let settings = in_file(example);
+        assert!(settings.api_url.is_some() && settings.electrum.is_some());
+        assert!(!settings.lightning_announce.is_empty());
     }
 
     #[test]

@@ -122,12 +122,23 @@ fn set_admin(data_dir: &Path, command: AdminCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn names_option(error: &UsageError) -> bool {
+    let argument = error.info.iter().flatten().next();
+    argument.is_some_and(|argument| argument.starts_with('-'))
+}
+
 fn usage(error: &UsageError) -> ExitCode {
     match error.kind {
         ErrorKind::HelpDisplayed | ErrorKind::VersionDisplayed => {
             println!("{}", error.message);
             ExitCode::SUCCESS
         }
+        // It may be a password, or words, given in the wrong place.
+        ErrorKind::UnknownArgument if !names_option(error) => fail(
+            "usage",
+            "there is an argument too many, which is not shown here: it may be a secret; see --help",
+            2,
+        ),
         _ => fail("usage", &error.message, 2),
     }
 }

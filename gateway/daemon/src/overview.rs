@@ -21,6 +21,8 @@ pub(crate) struct FederationFacts {
     pub(crate) left: bool,
     /// Why nothing new is begun in it now, if so.
     pub(crate) trouble: Option<String>,
+    /// Why wallets do not see the gateway in it, and what to do about it, if so.
+    pub(crate) unseen: Option<String>,
     pub(crate) height: Option<u32>,
     /// Notes that can be spent.
     pub(crate) ecash_msat: u64,
@@ -44,6 +46,7 @@ impl FederationFacts {
             key: view.key.to_string(),
             left: view.left,
             trouble: view.trouble,
+            unseen: view.unseen,
             height: view.state.map(|state| state.height),
             ecash_msat: ecash.unwrap_or(look.available).msat(),
             pending_msat: look.pending.msat(),
@@ -115,11 +118,18 @@ pub(crate) fn federations_check(views: &[FederationView]) -> Check {
         .filter_map(|view| Some(format!("{}: {}", view.federation, view.trouble.as_ref()?)))
         .collect();
     let served = wanted.len() - troubles.len();
-    let detail = format!("{served} of {} are served", wanted.len());
-    let detail = match troubles.is_empty() {
-        true => detail,
-        false => format!("{detail}; {}", troubles.join("; ")),
-    };
+    // One that wallets do not see is served all the same: those who know it pay through it.
+    let unseen = wanted.iter().filter_map(|view| {
+        let unseen = view.unseen.as_ref().filter(|_| view.trouble.is_none())?;
+        let federation = view.federation;
+        Some(format!(
+            "wallets do not see the gateway in {federation}: {unseen}"
+        ))
+    });
+    let mut detail = vec![format!("{served} of {} are served", wanted.len())];
+    detail.extend(troubles);
+    detail.extend(unseen);
+    let detail = detail.join("; ");
     let is_fine = served > 0 || wanted.is_empty();
     check(
         "federations",

@@ -6,6 +6,7 @@ use guildmint_ln::{ContractId, PaymentHash};
 
 use super::Gateway;
 use crate::{
+    announce,
     federation::FederationState,
     ledger::Totals,
     operation::{pay, receive, Kind},
@@ -30,6 +31,8 @@ pub struct FederationView {
     pub state: Option<FederationState>,
     /// Why nothing new is begun in it now, if so: it, the node, or the operator.
     pub trouble: Option<String>,
+    /// Why wallets do not see the gateway in it, and what to do about it, if so.
+    pub unseen: Option<String>,
     /// What was spent in this period.
     pub spent: Amount,
     /// Invoices that can be paid.
@@ -75,6 +78,7 @@ impl Gateway {
                 key: desk.keys.gateway(federation).x_only_public_key().0,
                 state: desk.federations.get(&federation).cloned(),
                 trouble: trouble.err(),
+                unseen: announce::unseen(desk, federation),
                 spent: spent.unwrap_or(Amount::MAX),
                 invoices: desk.invoices.get(&federation).copied().unwrap_or(0),
             }

@@ -1,8 +1,8 @@
 //! The gateway is found as long as it serves, and not for longer.
 
-use guildmint_gateway::{federation::News, Command, Event, Settings};
+use guildmint_gateway::{federation::News, Command, Event, Settings, Warning};
 
-use crate::world::{settings, World};
+use crate::world::{msat, settings, World};
 
 fn announced() -> Settings {
     Settings {
@@ -79,4 +79,34 @@ fn an_announcement_that_the_power_line_lost_is_made_again() {
     world.serve(0, announced());
     world.settle();
     assert!(!world.federations[0].announcements().is_empty());
+}
+
+/// Why wallets do not see it.
+fn unseen(world: &World) -> Option<String> {
+    world.gateway.federations()[0].unseen.clone()
+}
+
+#[test]
+fn a_gateway_that_wallets_do_not_see_says_why_and_what_to_do() {
+    let mut world = World::new(1);
+    world.serve(0, settings());
+    world.settle();
+    assert!(unseen(&world).unwrap().contains("api_url"));
+    let mut poor = world.federations[0].state();
+    poor.ecash = msat(0);
+    let federation = world.federations[0].id();
+    let news = News::State(poor);
+    world.feed(Event::Federation { federation, news });
+    world.serve(0, announced());
+    let why = unseen(&world).unwrap();
+    let remedy = format!("ecash deposit {federation}");
+    assert!(why.contains(&remedy), "{why}");
+    world.settle();
+    assert_eq!(unseen(&world), None);
+    // Guardians have refused nothing: what is told of it must not say so.
+    let warning = Warning::NotAnnounced(federation, "this needs 1 sat".into()).to_string();
+    assert!(
+        !warning.contains("refuse") && warning.contains(&remedy),
+        "{warning}"
+    );
 }

@@ -43,7 +43,25 @@ async fn gateways(arguments: &Arguments, signals: &Signals) -> Result<Json, Fail
         .command("asking the guardians", Command::Gateways)
         .await?;
     wallet.close().await?;
-    Ok(document(&reply))
+    let mut document = document(&reply);
+    let gateways = document["gateways"].as_array_mut();
+    gateways.into_iter().flatten().for_each(with_units);
+    Ok(document)
+}
+
+/// A gateway, with units in the names of its numbers.
+fn with_units(gateway: &mut Json) {
+    let rename = |place: &mut Json, old: &str, new: &str| {
+        let members = place.as_object_mut();
+        let value = members.and_then(|members| members.remove(old));
+        if let Some(value) = value {
+            place[new] = value;
+        }
+    };
+    for fees in ["send_fees", "receive_fees"] {
+        rename(&mut gateway[fees], "base", "base_msat");
+    }
+    rename(gateway, "valid_until", "valid_until_height");
 }
 
 async fn pay(arguments: &Arguments, signals: &Signals, command: &LnPay) -> Result<Json, Failure> {
@@ -302,5 +320,22 @@ async fn refund(
     match (operation, views.as_slice()) {
         (Some(_), [view]) => Ok(json!(view)),
         _ => Ok(json!({ "operations": views })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::with_units;
+
+    #[test]
+    fn numbers_of_gateways_have_units() {
+        let fees = json!({ "base": 1_000, "parts_per_million": 5 });
+        let mut gateway = json!({ "send_fees": fees, "receive_fees": fees, "valid_until": 7 });
+        with_units(&mut gateway);
+        let fees = json!({ "base_msat": 1_000, "parts_per_million": 5 });
+        let expected = json!({ "send_fees": fees, "receive_fees": fees, "valid_until_height": 7 });
+        assert_eq!(gateway, expected);
     }
 }

@@ -169,6 +169,32 @@ fn usage_errors_say_what_is_wrong() {
 }
 
 #[test]
+fn secrets_given_by_mistake_as_an_argument_are_shown_nowhere() {
+    let (notes, invite) = ("guildnote1qqsecret", "guild1qq");
+    for arguments in [
+        &["receive", "-", notes][..],
+        &["receive", "--notes", notes],
+        &["balance", notes],
+        &[notes],
+        &["send", notes],
+        &["receive", notes],
+        &["validate", notes],
+        &["decode", notes],
+        &["restore", invite, "secret", "words"],
+        &["init", "secret", "words"],
+    ] {
+        let answer = run(Path::new("/nowhere"), arguments);
+        assert_eq!(answer.code, 2, "{arguments:?}");
+        let shown = format!("{} {}", answer.document, answer.stderr);
+        assert!(
+            !shown.contains("secret words") && !shown.contains("qqsecret"),
+            "{shown}"
+        );
+        assert!(!shown.contains("'secret'"), "{shown}");
+    }
+}
+
+#[test]
 fn usage_errors_come_in_the_format_that_is_asked_for() {
     for arguments in [
         &["--output", "human", "send"] as &[&str],
@@ -251,7 +277,7 @@ fn looking_needs_no_federation() {
         .unwrap();
     assert_eq!(
         String::from_utf8_lossy(&human.stdout),
-        "balance msat: 0\npending msat: 0\n"
+        "balance: 0 sat\npending: 0 sat\n"
     );
 }
 

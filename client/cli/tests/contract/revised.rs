@@ -55,7 +55,7 @@ fn an_electrum_server_that_fails_is_left_for_the_one_that_guardians_name_now() {
             ASKED.store(true, SeqCst);
         }
     });
-    let apis = federation::revised(&[old.clone()], "tcp://127.0.0.1:9", &ASKED);
+    let apis = federation::revised(std::slice::from_ref(&old), "tcp://127.0.0.1:9", &ASKED);
     let wallet = joined_to(&federation::membership_with(&apis, &old));
     run(wallet.path(), &["deposit", "address"]).good();
     let deposits = run(wallet.path(), &["deposit", "status"]).good();

@@ -105,6 +105,7 @@ fn propose_form(status: &SetupStatus) -> Markup {
         label { span { "Bitcoin network" } select name="network" {
             @for network in ["bitcoin", "signet", "testnet4", "testnet", "regtest"] { option value=(network) { (network) } }
         } }
+        label { span { "Electrum servers at which wallets look for deposits, such as ssl://electrum.example.org:50002, one below the other; without them each user must name one" } textarea name="electrum" rows="2" {} }
     };
     let form = form("/setup/propose", &fields, "Propose");
     let heading = match status.proposals.is_empty() {

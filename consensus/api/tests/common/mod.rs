@@ -180,6 +180,7 @@ impl Backend for Scripted {
             return Err(Problem::new(422, "cannot_revise", name, false));
         }
         Ok(RevisionReport {
+            approves: None,
             number: 3,
             from: None,
             signed_by: vec![],

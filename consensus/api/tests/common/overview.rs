@@ -32,6 +32,7 @@ pub fn overview(name: &str) -> Overview {
             invite: "guild1qqqq".into(),
         },
         revisions: Some(RevisionReport {
+            approves: None,
             number: 2,
             from: Some(Epoch(5)),
             signed_by: vec![PeerId(0), PeerId(1), PeerId(2)],

@@ -168,7 +168,7 @@ impl Node {
         self.report([Fault {
             peer: me,
             kind: format!(
-                "our database is older than what we have said, or another process runs with the same secrets: silent through {through}"
+                "our database is older than what we have said, as after a restore, or another process runs with the same secrets: silent through {through}, and then as before"
             ),
         }]);
     }

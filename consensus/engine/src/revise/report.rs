@@ -1,6 +1,6 @@
 //! Revisions as operators see and write them: one JSON document of all values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use guildmint_core::{
     api::{ChangeReport, ProposalReport, RevisionReport},
@@ -20,7 +20,7 @@ impl Federation {
     pub(crate) fn revision_report(&self, ledger: &mut Ledger<'_>) -> RevisionReport {
         let (agreed, values) = (latest(ledger), self.present(ledger));
         let present = self.show(&values);
-        let proposal = |(revision, by): (Revision, std::collections::BTreeSet<_>)| {
+        let proposal = |(revision, by): (Revision, BTreeSet<_>)| {
             let mut changes = Vec::new();
             compare("", &present, &self.show(&revision.values), &mut changes);
             ProposalReport {
@@ -30,6 +30,11 @@ impl Federation {
                 approved_by: by.into_iter().collect(),
             }
         };
+        let approves = self.stance(ledger).map(|revision| {
+            let mut all = self.approvals(ledger).into_iter();
+            let agreed = all.find(|(one, _)| *one == revision);
+            proposal(agreed.unwrap_or((revision, BTreeSet::new())))
+        });
         let proposals = self.approvals(ledger).into_iter().map(proposal).collect();
         let signed = agreed.as_ref().map(|agreed| &agreed.signed);
         RevisionReport {
@@ -41,6 +46,7 @@ impl Federation {
             needed: self.quorum().threshold(),
             present,
             proposals,
+            approves,
         }
     }
 
@@ -110,10 +116,15 @@ fn inside(path: &str, name: &str) -> String {
 }
 
 /// Puts changes into a document. An object changes what it names; one in place of a list changes entries by their places;
-/// everything else takes the place of what was there.
+/// text in place of a list is a list of it; everything else takes the place of what was there.
 fn merge(path: &str, document: &mut Json, changes: &Json) -> Result<(), String> {
     let Json::Object(changes) = changes else {
-        *document = changes.clone();
+        *document = match (&document, changes) {
+            // One item is a list, and no text is none.
+            (Json::Array(_), Json::String(text)) if text.is_empty() => json!([]),
+            (Json::Array(_), Json::String(text)) => json!([text]),
+            _ => changes.clone(),
+        };
         return Ok(());
     };
     for (name, change) in changes {
@@ -164,6 +175,11 @@ mod tests {
         merge("", &mut after, &change).unwrap();
         let expected = json!({ "name": "a", "guardians": ["x", "z"], "mint": { "input_fee": 5, "output_fee": 1 } });
         assert_eq!(after, expected);
+        let mut other = before.clone();
+        merge("", &mut other, &json!({ "guardians": "z" })).unwrap();
+        assert_eq!(other["guardians"], json!(["z"]));
+        merge("", &mut other, &json!({ "guardians": "" })).unwrap();
+        assert_eq!(other["guardians"], json!([]));
         let mut found = Vec::new();
         compare("", &before, &after, &mut found);
         let found: Vec<_> = found

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use structopt::StructOpt;
 
-use super::Options;
+use super::Place;
 
 /// Changes what may change about the federation. The guardian must run. What n − f operators approve counts for all from the next
 /// epoch on; no restart is needed.
 #[derive(Debug, StructOpt)]
 pub enum ReviseCommand {
     /// Prints what counts now, and what guardians propose.
-    Show(Options),
+    Show(Place),
     /// Proposes changes, and approves them. Takes the place of what this guardian approved before.
     Propose {
         /// A file with the values to change, as `revise show` prints them under `present`; what it leaves out stays.
@@ -21,7 +21,7 @@ pub enum ReviseCommand {
         set: Vec<String>,
         #[allow(missing_docs)]
         #[structopt(flatten)]
-        options: Options,
+        place: Place,
     },
     /// Approves what another guardian proposes. Takes the place of what this guardian approved before.
     Approve {
@@ -29,8 +29,8 @@ pub enum ReviseCommand {
         proposal: String,
         #[allow(missing_docs)]
         #[structopt(flatten)]
-        options: Options,
+        place: Place,
     },
     /// Approves nothing any more.
-    Withdraw(Options),
+    Withdraw(Place),
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use structopt::StructOpt;
 
-use super::Options;
+use super::Place;
 
 /// Steps by which a federation is founded. The guardian must run: `guildmintd run` in the same data directory.
 #[derive(Debug, StructOpt)]
@@ -15,9 +15,15 @@ pub enum SetupCommand {
         /// What this guardian calls itself.
         #[structopt(long)]
         name: String,
+        /// Where other guardians reach it, as a multiaddress such as /dns4/guardian.example/tcp/8173; several with commas between.
+        #[structopt(long, value_name = "multiaddress")]
+        p2p_address: Option<String>,
+        /// Where clients will reach it, such as https://guardian.example.
+        #[structopt(long, value_name = "url")]
+        api_url: Option<String>,
         #[allow(missing_docs)]
         #[structopt(flatten)]
-        options: Options,
+        place: Place,
     },
     /// Enters the setup codes of all guardians, and connects to them.
     Join {
@@ -25,7 +31,7 @@ pub enum SetupCommand {
         codes: Vec<String>,
         #[allow(missing_docs)]
         #[structopt(flatten)]
-        options: Options,
+        place: Place,
     },
     /// Proposes what the federation shall be, and prints the words to compare. One operator does this.
     Propose {
@@ -35,15 +41,19 @@ pub enum SetupCommand {
         /// The bitcoin network: bitcoin (the default), signet, testnet4, testnet or regtest.
         #[structopt(long)]
         network: Option<String>,
+        /// An Electrum server at which wallets look for deposits, such as ssl://electrum.example.org:50002; may be given several times.
+        /// Without one each user must name one.
+        #[structopt(long, value_name = "url", number_of_values = 1, use_delimiter = true)]
+        electrum_for_wallets: Vec<String>,
         /// Prints the proposal as JSON, and proposes nothing.
         #[structopt(long)]
         preview: bool,
         /// A file with the proposal as --preview prints it, changed as you like.
-        #[structopt(long, value_name = "json", conflicts_with_all = &["name", "network"])]
+        #[structopt(long, value_name = "json", conflicts_with_all = &["name", "network", "electrum-for-wallets"])]
         file: Option<PathBuf>,
         #[allow(missing_docs)]
         #[structopt(flatten)]
-        options: Options,
+        place: Place,
     },
     /// Confirms a proposal, for good. Every operator does this, after all have compared the words by voice.
     Confirm {
@@ -52,14 +62,14 @@ pub enum SetupCommand {
         words: Vec<String>,
         #[allow(missing_docs)]
         #[structopt(flatten)]
-        options: Options,
+        place: Place,
     },
     /// Prints how far it is, and what to do next.
-    Status(Options),
+    Status(Place),
     /// Waits for no more dealings of keys. If t operators do this, it goes on without guardians that have not dealt.
-    Close(Options),
+    Close(Place),
     /// Once this guardian has its keys: does not wait until the others have theirs.
-    Finish(Options),
+    Finish(Place),
     /// Forgets this guardian's code and all that was said, to begin again with new codes.
     Abort {
         /// That you mean it.
@@ -67,6 +77,6 @@ pub enum SetupCommand {
         yes: bool,
         #[allow(missing_docs)]
         #[structopt(flatten)]
-        options: Options,
+        place: Place,
     },
 }

@@ -49,7 +49,8 @@ pub(crate) fn list(text: &str, is_valid: impl Fn(&str) -> bool) -> Option<Vec<St
         .collect()
 }
 
-fn is_electrum_url(url: &str) -> bool {
+/// Whether this names an Electrum server.
+pub(crate) fn is_electrum_url(url: &str) -> bool {
     let address = url
         .strip_prefix("tcp://")
         .or_else(|| url.strip_prefix("ssl://"));

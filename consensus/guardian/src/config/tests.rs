@@ -127,3 +127,43 @@ fn the_passphrase_is_the_first_line_of_a_file() {
     assert_eq!(error.exit_code(), 3);
     assert!(error.to_string().contains("/nowhere"));
 }
+
+fn local(text: &str) -> Result<LocalFile, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(LOCAL_FILE), text).unwrap();
+    read_local(folder.path())
+}
+
+#[test]
+fn a_list_of_one_may_be_text_and_what_is_neither_is_told_with_an_example() {
+    for text in ["\"tcp://a:1\"", "[\"tcp://a:1\"]"] {
+        let file = local(&format!("electrum = {text}")).unwrap();
+        assert_eq!(file.electrum, Some(vec!["tcp://a:1".to_owned()]), "{text}");
+    }
+    let file = local("electrum = \"tcp://a:1, ssl://b:2\"\nadmin_hosts = \"mint.lan\"").unwrap();
+    assert_eq!(file.electrum.unwrap(), ["tcp://a:1", "ssl://b:2"]);
+    assert_eq!(file.admin_hosts.unwrap(), ["mint.lan"]);
+    let error = local("\nelectrum = 7").unwrap_err().to_string();
+    assert!(
+        error.contains("line 2") && error.contains("[\"tcp://"),
+        "{error}"
+    );
+    // The file is there: where files come from is no help.
+    assert!(!error.contains("data directory"), "{error}");
+}
+
+/// The example in the README, with the name of its file in its first line.
+#[test]
+fn the_example_in_the_documentation_is_a_file_with_which_a_guardian_runs() {
+    let readme = include_str!("../../README.md");
+    let example = readme.split("# local.toml\n").nth(1).unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let file = local(example).unwrap();
+    let sources = Sources {
+        file: file.settings(),
+        ..Sources::default()
+    };
+    let settings = Settings::resolve(&sources).unwrap();
+    assert!(settings.p2p_address.is_some() && settings.api_url.is_some());
+    assert!(!settings.electrum.is_empty());
+}

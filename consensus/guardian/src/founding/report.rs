@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_std::future::timeout;
 use futures::channel::oneshot;
 use guildmint_api::{SetupGuardian, SetupProposal, SetupStage, SetupStatus};
-use guildmint_core::{module::Query, PeerId};
+use guildmint_core::{module::Query, PeerId, SessionId};
 use guildmint_engine::node::{Reply, Request};
 use guildmint_founding::{
     key_generation,
@@ -13,7 +13,10 @@ use guildmint_founding::{
 };
 use serde_json::Value as Json;
 
-use super::organizer::{Organizer, Together};
+use super::{
+    organizer::{Organizer, Together},
+    steps::wallet_terms,
+};
 use crate::shell::Input;
 
 /// The loop that makes keys may be thinking.
@@ -22,6 +25,16 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// When there is nobody left to ask.
 pub(super) fn stopping() -> SetupStatus {
     status(SetupStage::Waiting, "This guardian is about to stop.").numbered()
+}
+
+/// On regtest too: whoever plays with it runs into the same.
+const NO_ELECTRUM: &str = "The proposal names no Electrum server at which wallets could look for deposits, so each user must name one (`guildmint --electrum`). Propose it anew with `--electrum-for-wallets ssl://electrum.example.org:50002`, or agree on one later with `guildmintd revise`.";
+
+/// Proposals that the operator has to think of: the one that is confirmed, else all.
+fn thought_of(progress: &MeetingProgress) -> Vec<SessionId> {
+    let all = progress.proposals.iter().map(|proposed| proposed.session);
+    let counts = |session: &SessionId| progress.confirmed.is_none_or(|one| one == *session);
+    all.filter(counts).collect()
 }
 
 fn status(stage: SetupStage, next: impl ToString) -> SetupStatus {
@@ -66,7 +79,7 @@ impl Organizer {
         SetupStatus {
             code,
             guardians: together.guardians(&progress),
-            warning: together.warning().map(str::to_owned),
+            warning: together.warning(thought_of(&progress)),
             confirmed: progress.confirmed.map(|session| session.to_string()),
             federation: match &together.finished {
                 Some(Ok(id)) => Some(id.to_string()),
@@ -82,9 +95,18 @@ impl Organizer {
 }
 
 impl Together {
-    /// What the operators should think of before they found it.
-    pub(super) fn warning(&self) -> Option<&'static str> {
-        self.roster.quorum().warning()
+    /// What the operators should think of before they found what is proposed.
+    pub(super) fn warning(&self, sessions: impl IntoIterator<Item = SessionId>) -> Option<String> {
+        let proposal = |session| self.meeting()?.proposal(session);
+        let wallets = sessions.into_iter().filter_map(proposal);
+        let mut wallets = wallets.filter_map(wallet_terms);
+        let is_blind = wallets.any(|terms| terms.electrum.is_empty());
+        let warnings = [
+            self.roster.quorum().warning(),
+            is_blind.then_some(NO_ELECTRUM),
+        ];
+        let warnings: Vec<_> = warnings.into_iter().flatten().collect();
+        (!warnings.is_empty()).then(|| warnings.join(" "))
     }
 
     fn stage(&self, progress: &MeetingProgress) -> SetupStage {
@@ -122,18 +144,8 @@ impl Together {
     fn next(&self, stage: SetupStage, waiting_for: &[PeerId]) -> String {
         let named = |peer: &PeerId| format!("{} ({})", self.roster.name(*peer), peer.0);
         let names: Vec<_> = waiting_for.iter().map(named).collect();
-        let names = names.join(", ");
-        let me = self.roster.me();
-        match stage {
-            SetupStage::Propose => "One of the operators proposes what the federation shall be.".into(),
-            SetupStage::Confirm if waiting_for.contains(&me) => "Compare the check phrase with all other operators by voice, and confirm the proposal.".into(),
-            SetupStage::Confirm => format!("Waiting for the confirmation of {names}."),
-            SetupStage::Coin => format!("Making the keys of consensus. Waiting for {names}."),
-            SetupStage::Keys => format!("Making the keys of the modules. Waiting for {names}."),
-            SetupStage::Waiting => format!("This guardian has its keys. Waiting until {names} have theirs too; if you know that they do, go on with `guildmintd setup finish`."),
-            SetupStage::Failed => "It has failed. Begin again with new codes, without whoever cheated: `guildmintd setup abort`.".into(),
-            SetupStage::Code | SetupStage::Join => String::new(),
-        }
+        let is_mine = waiting_for.contains(&self.roster.me());
+        next(stage, &names.join(", "), is_mine)
     }
 
     fn guardians(&self, progress: &MeetingProgress) -> Vec<SetupGuardian> {
@@ -179,6 +191,25 @@ impl Together {
     }
 }
 
+/// What is to be done, with the names of those who are waited for, if it is somebody.
+fn next(stage: SetupStage, names: &str, is_mine: bool) -> String {
+    let waiting = match names {
+        "" => String::new(),
+        names => format!(" Waiting for {names}."),
+    };
+    match stage {
+        SetupStage::Propose => "One of the operators proposes what the federation shall be.".into(),
+        SetupStage::Confirm if is_mine => "Compare the check phrase with all other operators by voice, and confirm the proposal.".into(),
+        SetupStage::Confirm => format!("Waiting for the confirmation of {names}."),
+        SetupStage::Coin => format!("Making the keys of consensus.{waiting}"),
+        SetupStage::Keys => format!("Making the keys of the modules.{waiting}"),
+        SetupStage::Waiting if names.is_empty() => "All guardians have their keys. This one goes on by itself as a guardian of the federation.".into(),
+        SetupStage::Waiting => format!("This guardian has its keys. Waiting until {names} have theirs too; if you know that they do, go on with `guildmintd setup finish`."),
+        SetupStage::Failed => "It has failed. Begin again with new codes, without whoever cheated: `guildmintd setup abort`.".into(),
+        SetupStage::Code | SetupStage::Join => String::new(),
+    }
+}
+
 fn proposals(progress: MeetingProgress) -> Vec<SetupProposal> {
     let proposals = progress.proposals.into_iter();
     proposals
@@ -190,4 +221,19 @@ fn proposals(progress: MeetingProgress) -> Vec<SetupProposal> {
             problem: proposed.problem,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_waited_for_without_a_name() {
+        for stage in [SetupStage::Coin, SetupStage::Keys, SetupStage::Waiting] {
+            let (alone, named) = (next(stage, "", false), next(stage, "bob (1)", false));
+            assert!(named.contains("bob (1)"), "{named}");
+            assert!(!alone.contains("ait") && !alone.contains("  "), "{alone}");
+            assert!(alone.ends_with('.'), "{alone}");
+        }
+    }
 }

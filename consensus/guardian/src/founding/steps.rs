@@ -12,7 +12,7 @@ use guildmint_api::{
 use guildmint_core::{api::Problem, founding::ModuleTerms, ModuleId, Place, SessionId, Wire as _};
 use guildmint_engine::node::Event;
 use guildmint_founding::{
-    key_generation::KeyGenerationNews, CheckPhrase, Meeting, Proposal, Roster, Seed, SetupCode,
+    key_generation::KeyGenerationNews, CheckPhrase, Proposal, Roster, Seed, SetupCode,
     KEY_GENERATION,
 };
 use guildmint_ln::LnTerms;
@@ -22,6 +22,8 @@ use guildmint_wallet::{Block, WalletTerms};
 use guildmint_wallet_electrum::{Observer as Electrum, Settings as ElectrumSettings};
 use serde_json::{json, Value as Json};
 use zeroize::Zeroizing;
+
+use crate::config::is_electrum_url;
 
 use super::{
     organizer::{Inbox, Organizer, Together},
@@ -144,18 +146,25 @@ impl Organizer {
                 wrong("code", detail)
             })?;
         }
-        match &self.together {
-            Some(together) if together.roster.meeting_id() == roster.meeting_id() => {}
-            Some(_) => {
-                return Err(too_late("this guardian has joined with other codes; `guildmintd setup abort` forgets them, and its own"))
-            }
-            None => {
-                let codes = roster.codes().to_vec();
-                self.meet(roster).await.map_err(|error| failed(&error))?;
-                self.folder.save_codes(&codes).map_err(|error| failed(&error))?;
-            }
+        let joined = self.together.as_ref().map(|one| one.roster.meeting_id());
+        if joined != Some(roster.meeting_id()) {
+            self.leave_meeting().await?;
+            // Before anything is said in the meeting: what is kept of it belongs to these codes.
+            let saved = self.folder.save_codes(roster.codes());
+            saved.map_err(|error| failed(&error))?;
+            self.meet(roster).await.map_err(|error| failed(&error))?;
         }
         Ok(json!(self.report().await.guardians))
+    }
+
+    /// Leaves a meeting that was joined with other codes, as long as nobody has said anything in it.
+    async fn leave_meeting(&mut self) -> Result<(), Problem> {
+        let said = self.folder.said().map_err(|error| failed(&error))?;
+        if !said.is_empty() {
+            return Err(too_late("this guardian has joined with other codes, and something was proposed by then; `guildmintd setup abort` forgets the codes, its own too, so that all enter another list"));
+        }
+        self.stop().await;
+        Ok(())
     }
 
     fn together(&self) -> Result<&Together, Problem> {
@@ -190,7 +199,7 @@ impl Organizer {
             "session": session,
             "check_phrase": CheckPhrase::of(session).to_string(),
             "proposal": readable,
-            "warning": self.together()?.warning(),
+            "warning": self.together()?.warning([session]),
         }))
     }
 
@@ -211,14 +220,21 @@ impl Organizer {
         } else {
             START_DEPTH
         };
+        for url in &step.electrum {
+            if !is_electrum_url(url) {
+                let detail = format!("`{url}` is no Electrum server; write it like tcp://electrum.example.org:50001 or ssl://electrum.example.org:50002");
+                return Err(wrong("electrum", detail));
+            }
+        }
         let tip = self.block(u32::MAX).await?;
         let start = self.block(tip.height.saturating_sub(depth)).await?;
+        let wallet = WalletTerms {
+            electrum: step.electrum.clone(),
+            ..WalletTerms::new(network, start)
+        };
         let terms = [
             (guildmint_mint::KIND, MintTerms::default().encode()),
-            (
-                guildmint_wallet::KIND,
-                WalletTerms::new(network, start).encode(),
-            ),
+            (guildmint_wallet::KIND, wallet.encode()),
             (guildmint_ln::KIND, LnTerms::default().encode()),
         ];
         let modules = terms.map(|(kind, terms)| ModuleTerms {
@@ -261,7 +277,7 @@ impl Organizer {
             .map_err(|error| failed(&error))?;
         self.make_keys().await.map_err(|error| failed(&error))?;
         let mut answer = done();
-        answer["warning"] = json!(self.together()?.warning());
+        answer["warning"] = json!(self.together()?.warning([session]));
         Ok(answer)
     }
 
@@ -269,7 +285,7 @@ impl Organizer {
     /// source, before it confirms.
     async fn check_chain(&self, session: SessionId) -> Result<(), Problem> {
         let meeting = self.together()?.meeting();
-        let terms = meeting.and_then(|meeting| wallet_terms(meeting, session));
+        let terms = meeting.and_then(|meeting| wallet_terms(meeting.proposal(session)?));
         let Some(terms) = terms else {
             return Ok(());
         };
@@ -342,8 +358,8 @@ fn which(
     })
 }
 
-fn wallet_terms(meeting: &Meeting, session: SessionId) -> Option<WalletTerms> {
-    let proposal = meeting.proposal(session)?;
+/// The terms of the wallet in a proposal, if there is one.
+pub(super) fn wallet_terms(proposal: &Proposal) -> Option<WalletTerms> {
     let mut modules = proposal.modules.values();
     let wallet = modules.find(|module| module.kind == guildmint_wallet::KIND)?;
     WalletTerms::decode(&wallet.terms).ok()
