@@ -313,7 +313,7 @@ pub enum Action {
         /// The script of its address.
         script: ScriptBuf,
     },
-    /// Send [`Event::Time`] at this time. Replaces the last wish.
+    /// Send [`Event::Time`] at this time, once. Replaces the last wish; see [`Alarm`](crate::Alarm).
     WakeAt {
         /// When.
         at: Millis,

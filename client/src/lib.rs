@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod alarm;
 mod api;
 mod ask;
 mod backoff;
@@ -22,6 +23,7 @@ mod rows;
 mod submission;
 mod watch;
 
+pub use alarm::Alarm;
 pub use api::{ApiRequest, RequestError};
 pub use client::{
     Balance, Client, ContractCosts, FederationView, GuardianView, LoadError, NoteCount, NoteView,

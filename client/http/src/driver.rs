@@ -13,7 +13,8 @@ use async_std::{
 };
 use bitcoin::Script;
 use guildmint_client::{
-    Action, ChainNews, Client, ClientError, Command, Event, Millis, OperationId, Reply, Ticket,
+    Action, Alarm, ChainNews, Client, ClientError, Command, Event, Millis, OperationId, Reply,
+    Ticket,
 };
 use guildmint_core::ledger::Changes;
 use thiserror::Error;
@@ -93,7 +94,7 @@ pub struct Driver<D> {
     chain: Option<Arc<dyn ChainSource>>,
     sender: Sender<Incoming>,
     incoming: Receiver<Incoming>,
-    wake: Option<Millis>,
+    alarm: Alarm,
     last_ticket: u64,
     replies: Vec<(Ticket, Result<Reply, ClientError>)>,
     changed: Vec<OperationId>,
@@ -112,7 +113,7 @@ impl<D: Disk> Driver<D> {
             chain,
             sender,
             incoming,
-            wake: None,
+            alarm: Alarm::default(),
             last_ticket: 0,
             replies: Vec::new(),
             changed: Vec::new(),
@@ -184,10 +185,7 @@ impl<D: Disk> Driver<D> {
 
     /// Waits for one event, the next time to wake, or the deadline.
     async fn turn(&mut self, deadline: Option<Instant>) -> Result<(), DriverError<D::Error>> {
-        let now = now();
-        let wake = self
-            .wake
-            .map(|at| Duration::from_millis(at.0.saturating_sub(now.0)));
+        let wake = self.alarm.wait_ms(now()).map(Duration::from_millis);
         let end = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let longest = Duration::from_secs(3600);
         let patience = wake.into_iter().chain(end).min().unwrap_or(longest);
@@ -200,12 +198,18 @@ impl<D: Disk> Driver<D> {
     }
 
     async fn time(&mut self) -> Result<(), DriverError<D::Error>> {
-        let actions = self.client.handle(Event::Time { now: now() });
+        let actions = self.tell_time();
         self.act(actions).await
     }
 
+    fn tell_time(&mut self) -> Vec<Action> {
+        let now = now();
+        self.alarm.told(now);
+        self.client.handle(Event::Time { now })
+    }
+
     async fn feed(&mut self, event: Event) -> Result<(), DriverError<D::Error>> {
-        let mut actions = self.client.handle(Event::Time { now: now() });
+        let mut actions = self.tell_time();
         actions.extend(self.client.handle(event));
         self.act(actions).await
     }
@@ -251,7 +255,7 @@ impl<D: Disk> Driver<D> {
                     });
                 }
                 Action::UseAddresses { apis } => self.guardians.use_addresses(apis),
-                Action::WakeAt { at } => self.wake = Some(at),
+                Action::WakeAt { at } => self.alarm.set(at),
                 Action::Reply { ticket, result } => self.replies.push((ticket, result)),
                 Action::Progress { operation } => self.changed.push(operation),
             }

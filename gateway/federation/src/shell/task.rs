@@ -12,7 +12,7 @@ use async_std::{
     task,
 };
 use futures::{channel::oneshot, select_biased, FutureExt as _};
-use guildmint_client::{Client, ClientError, Command, Millis, Reply, RequestId, Ticket};
+use guildmint_client::{Alarm, Client, ClientError, Command, Millis, Reply, RequestId, Ticket};
 use guildmint_client_http::{ChainSource, Gateways, Guardians};
 use guildmint_core::FederationId;
 use guildmint_gateway::federation::{News, Order};
@@ -59,7 +59,7 @@ pub(super) struct Task<D> {
     news: Sender<(FederationId, News)>,
     halted: Receiver<()>,
     answers: Sender<guildmint_client::Event>,
-    wake: Option<Millis>,
+    alarm: Alarm,
     replies: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     last_ticket: u64,
 }
@@ -82,7 +82,7 @@ impl<D: Disk> Task<D> {
             news,
             halted,
             answers,
-            wake: None,
+            alarm: Alarm::default(),
             replies: BTreeMap::new(),
             last_ticket: 0,
         }
@@ -114,8 +114,7 @@ impl<D: Disk> Task<D> {
     ) -> Result<(), End> {
         self.time().await?;
         loop {
-            let now = now();
-            let wake = self.wake.map_or(3_600_000, |at| at.0.saturating_sub(now.0));
+            let wake = self.alarm.wait_ms(now()).unwrap_or(3_600_000);
             let incoming = {
                 let next = async {
                     select_biased! {
@@ -154,14 +153,19 @@ impl<D: Disk> Task<D> {
     }
 
     async fn time(&mut self) -> Result<(), End> {
-        let time = guildmint_client::Event::Time { now: now() };
-        let actions = self.carrier.handle(Event::Client(time));
+        let actions = self.tell_time();
         self.act(actions).await
     }
 
+    fn tell_time(&mut self) -> Vec<Action> {
+        let now = now();
+        self.alarm.told(now);
+        let time = guildmint_client::Event::Time { now };
+        self.carrier.handle(Event::Client(time))
+    }
+
     async fn feed(&mut self, event: Event) -> Result<(), End> {
-        let time = guildmint_client::Event::Time { now: now() };
-        let mut actions = self.carrier.handle(Event::Client(time));
+        let mut actions = self.tell_time();
         actions.extend(self.carrier.handle(event));
         self.act(actions).await
     }
@@ -225,7 +229,7 @@ impl<D: Disk> Task<D> {
                 });
             }
             Client::UseAddresses { apis } => self.guardians.use_addresses(apis),
-            Client::WakeAt { at } => self.wake = Some(at),
+            Client::WakeAt { at } => self.alarm.set(at),
             Client::Reply { ticket, result } => {
                 if let Some(reply) = self.replies.remove(&ticket) {
                     // Who asked may have gone.
