@@ -1,7 +1,10 @@
-//! `cargo testbed bench --lightning`: what payments take, as users of the command-line wallet see them, and what they cost a gateway.
+//! `cargo testbed bench --lightning`: what payments take, as users of the command-line wallet see them, what they cost, and what of both the
+//! federation adds to Lightning.
+
+mod spent;
 
 use std::{
-    fs, thread,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -19,9 +22,12 @@ use guildmint_testbed::{
     table::Table,
     wallet::Wallet,
 };
+use spent::Spent;
 
 /// Users, half of whom pay the others.
-const USERS: usize = 8;
+const USERS: usize = 32;
+/// How many pay at once: a few, and as many as there are.
+const PAIRS: [usize; 2] = [4, USERS / 2];
 /// What each begins with.
 const FUNDS: Amount = Amount::from_sat(400_000);
 /// What is paid each time.
@@ -29,14 +35,90 @@ const AMOUNT: &str = "1000sat";
 const AMOUNT_SAT: u64 = 1_000;
 /// Payments of each kind whose time is taken, one after the other.
 const TIMED: usize = 30;
-/// Payments of each user when all pay at once.
-const AT_ONCE: usize = 10;
+/// Payments when many pay at once, of all together.
+const AT_ONCE: usize = 80;
 /// What gateways may have in a federation while they are measured.
 const GATEWAY_LIMIT: Amount = Amount::from_sat(100_000_000);
 /// How long one payment may take.
 const LIMIT: Duration = Duration::from_secs(60);
-/// In which `/proc` counts processor time, in milliseconds.
-const TICK_MS: u64 = 10;
+
+/// How money gets from one to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// From the second gateway's node to the first one's. No federation hears of it.
+    NodesAlone,
+    /// From user to user, by the gateway that made the invoice.
+    OneGateway,
+    /// From user to user, over Lightning, by the same two nodes.
+    TwoGateways,
+}
+
+impl Way {
+    fn words(self) -> &'static str {
+        match self {
+            Self::NodesAlone => "nodes of two gateways, no federation",
+            Self::OneGateway => "user to user, one gateway",
+            Self::TwoGateways => "user to user, two gateways",
+        }
+    }
+}
+
+/// Payments of one kind.
+struct Measured {
+    /// How long each took, the shortest first.
+    took: Vec<Duration>,
+    /// All of them together.
+    elapsed: Duration,
+    spent: Spent,
+}
+
+impl Measured {
+    fn percentile(&self, percent: usize) -> Duration {
+        let last = self.took.len().saturating_sub(1);
+        let place = (self.took.len() * percent / 100).min(last);
+        self.took.get(place).copied().unwrap_or_default()
+    }
+
+    fn per_second(&self) -> f64 {
+        self.took.len() as f64 / self.elapsed.as_secs_f64()
+    }
+
+    fn row(&self, what: &str, is_rate: bool) -> [String; 8] {
+        let count = self.took.len();
+        let each = |ms: u64| format!("{} ms", ms / count.max(1) as u64);
+        let rate = is_rate.then(|| format!("{:.1}", self.per_second()));
+        [
+            format!("{what}, {count} times"),
+            seconds(self.percentile(50)),
+            seconds(self.percentile(99)),
+            rate.unwrap_or_default(),
+            each(self.spent.gateways_ms),
+            each(self.spent.guardians_ms),
+            each(self.spent.wallets_ms),
+            format!("{} %", self.spent.busy_percent()),
+        ]
+    }
+
+    /// What this takes of what another one takes.
+    fn ratio(&self, other: &Self) -> [String; 8] {
+        let times = |this: f64, other: f64| format!("× {:.1}", this / other.max(f64::EPSILON));
+        let took = |percent| {
+            let (this, other) = (self.percentile(percent), other.percentile(percent));
+            times(this.as_secs_f64(), other.as_secs_f64())
+        };
+        let gateways = |one: &Self| one.spent.gateways_ms as f64 / one.took.len() as f64;
+        [
+            "    against the nodes alone".to_owned(),
+            took(50),
+            took(99),
+            times(self.per_second(), other.per_second()),
+            times(gateways(self), gateways(other)),
+            String::new(),
+            String::new(),
+            String::new(),
+        ]
+    }
+}
 
 struct Bench<'a> {
     network: &'a Network,
@@ -54,27 +136,42 @@ pub fn run(
     stop: &Stop,
 ) -> Result<Table> {
     let bench = Bench::new(network, nodes, programs, stop)?;
-    let mut table = Table::new(["what", "p50", "p99", "gateway's processor time"]);
-    table.row(bench.timed("pay, to Electrum", || bench.pay())?);
-    table.row(bench.timed("receive, from Electrum", || bench.receive())?);
-    table.row(bench.timed("pay within the federation, one gateway", || bench.within(0))?);
-    table.row(bench.timed("pay within the federation, two gateways", || {
-        bench.within(1)
-    })?);
-    let (rate, cpu_ms) = bench.at_once()?;
-    let pairs = USERS / 2;
-    table.row([
-        format!("{pairs} pairs at once, one gateway"),
-        format!("{rate:.2} payments/s"),
-        String::new(),
-        format!("{cpu_ms} ms"),
+    let mut table = Table::new([
+        "what",
+        "p50",
+        "p99",
+        "per second",
+        "gateways",
+        "guardians",
+        "wallets",
+        "machine",
     ]);
+    let mut row = |what: &str, act: &dyn Fn() -> Result<Duration>| {
+        let measured = bench.timed(act).with_context(|| what.to_owned())?;
+        table.row(measured.row(what, false));
+        Ok::<_, anyhow::Error>(measured)
+    };
+    row("a wallet's command that only looks", &|| bench.look())?;
+    row("pay, to Electrum", &|| bench.pay())?;
+    row("receive, from Electrum", &|| bench.receive())?;
+    row(Way::OneGateway.words(), &|| {
+        bench.hand_over(0, Way::OneGateway)
+    })?;
+    let alone = row(Way::NodesAlone.words(), &|| bench.pay_alone())?;
+    let two = row(Way::TwoGateways.words(), &|| {
+        bench.hand_over(0, Way::TwoGateways)
+    })?;
+    let mut ratio = two.ratio(&alone);
+    ratio[3].clear();
+    table.row(ratio);
+    for pairs in PAIRS {
+        bench.rates(pairs, &mut table)?;
+    }
     let (ready, ended) = bench.recovery()?;
     table.row([
         "killed in a payment: start to ready, to the end".to_owned(),
         seconds(ready),
         seconds(ended),
-        String::new(),
     ]);
     Ok(table)
 }
@@ -119,30 +216,38 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// One kind of payment, one after the other.
-    fn timed(&self, what: &str, act: impl Fn() -> Result<Duration>) -> Result<[String; 4]> {
-        let before_ms = self.cpu_ms(0)?;
-        let mut took = (0..TIMED)
-            .map(|_| act())
-            .collect::<Result<Vec<_>>>()
-            .with_context(|| what.to_owned())?;
-        let cpu_ms = (self.cpu_ms(0)? - before_ms) / TIMED as u64;
+    fn measure(&self, act: impl FnOnce() -> Result<Vec<Duration>>) -> Result<Measured> {
+        let spent = || Spent::so_far(&State::load(self.network.directory())?);
+        let (before, begun) = (spent()?, Instant::now());
+        let mut took = act()?;
         took.sort();
-        let [p50, p99] = [50, 99].map(|percent| took[(took.len() * percent / 100).min(TIMED - 1)]);
-        let what = format!("{what}, {TIMED} times");
-        Ok([what, seconds(p50), seconds(p99), format!("{cpu_ms} ms")])
+        Ok(Measured {
+            took,
+            elapsed: begun.elapsed(),
+            spent: spent()? - before,
+        })
     }
 
-    /// Processor time that a gateway has taken since it started.
-    fn cpu_ms(&self, gateway: usize) -> Result<u64> {
-        let state = State::load(self.network.directory())?;
-        let name = &self.nodes.gateways[gateway].spec.name;
-        let pid = state.running(name).context("a gateway that runs")?.pid;
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let fields = stat.rsplit_once(')').context("a process")?.1;
-        let ticks = fields.split_ascii_whitespace().skip(11).take(2);
-        let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
-        Ok(ticks * TICK_MS)
+    /// One kind of payment, one after the other.
+    fn timed(&self, act: &dyn Fn() -> Result<Duration>) -> Result<Measured> {
+        self.measure(|| (0..TIMED).map(|_| act()).collect())
+    }
+
+    /// What a run of the wallet's program takes that asks nobody.
+    fn look(&self) -> Result<Duration> {
+        let begun = Instant::now();
+        self.users[0].run(&["balance"])?;
+        Ok(begun.elapsed())
+    }
+
+    /// The peer of comparison: the same nodes over the same channel, ordered by their operators.
+    fn pay_alone(&self) -> Result<Duration> {
+        let gateways = &self.nodes.gateways;
+        let invoice = gateways[0].invoice(Amount::from_sat(AMOUNT_SAT))?;
+        let begun = Instant::now();
+        let state = gateways[1].pay(&invoice)?;
+        ensure!(state == "paid", "{state}");
+        Ok(begun.elapsed())
     }
 
     fn ln_pay(&self, user: &Wallet, invoice: &str, gateway: usize) -> Result<()> {
@@ -176,41 +281,52 @@ impl<'a> Bench<'a> {
         })
     }
 
-    fn within(&self, gateway: usize) -> Result<Duration> {
-        self.hand_over(&self.users[0], &self.users[1], gateway)
-    }
-
-    /// The time that the payer waits. The payee's wallet does nothing then, nor has to.
-    fn hand_over(&self, from: &Wallet, to: &Wallet, gateway: usize) -> Result<Duration> {
+    /// The time that the payer of a pair waits. The payee's wallet does nothing then, nor has to.
+    fn hand_over(&self, pair: usize, way: Way) -> Result<Duration> {
+        let (from, to) = (&self.users[2 * pair], &self.users[2 * pair + 1]);
+        let payer = match way {
+            Way::NodesAlone => return self.pay_alone(),
+            Way::OneGateway => 0,
+            Way::TwoGateways => 1,
+        };
         let made = to.run(&["ln", "invoice", AMOUNT, "--gateway", &self.keys[0]])?;
         let invoice = made.text("invoice")?;
         let begun = Instant::now();
-        self.ln_pay(from, &invoice, gateway)?;
+        self.ln_pay(from, &invoice, payer)?;
         Ok(begun.elapsed())
     }
 
-    /// Payments in a second when pairs pay at once, and what one costs the gateway.
-    fn at_once(&self) -> Result<(f64, u64)> {
-        let (before_ms, begun) = (self.cpu_ms(0)?, Instant::now());
-        thread::scope(|scope| {
-            let working: Vec<_> = self
-                .users
-                .chunks_exact(2)
-                .map(|pair| {
-                    scope.spawn(|| {
-                        (0..AT_ONCE)
-                            .try_for_each(|_| self.hand_over(&pair[0], &pair[1], 0).map(drop))
-                    })
-                })
-                .collect();
-            working.into_iter().try_for_each(|it| {
-                it.join()
-                    .unwrap_or_else(|_| Err(anyhow!("a user's thread")))
+    /// Payments when so many pay at once.
+    fn at_once(&self, pairs: usize, way: Way) -> Result<Measured> {
+        self.measure(|| {
+            thread::scope(|scope| {
+                let each = AT_ONCE / pairs;
+                let pay = |pair| move || (0..each).map(|_| self.hand_over(pair, way)).collect();
+                let working: Vec<_> = (0..pairs).map(|pair| scope.spawn(pay(pair))).collect();
+                let mut all = Vec::new();
+                for one in working {
+                    let took: Result<Vec<Duration>> =
+                        one.join().map_err(|_| anyhow!("a user's thread"))?;
+                    all.extend(took?);
+                }
+                Ok(all)
             })
-        })?;
-        let many = (USERS / 2 * AT_ONCE) as u64;
-        let rate = many as f64 / begun.elapsed().as_secs_f64();
-        Ok((rate, (self.cpu_ms(0)? - before_ms) / many))
+        })
+    }
+
+    /// The ways beside each other, when so many pay at once.
+    fn rates(&self, pairs: usize, table: &mut Table) -> Result<()> {
+        let mut add = |way: Way| {
+            let what = format!("{pairs} at once: {}", way.words());
+            let measured = self.at_once(pairs, way).with_context(|| what.clone())?;
+            table.row(measured.row(&what, true));
+            Ok::<_, anyhow::Error>(measured)
+        };
+        add(Way::OneGateway)?;
+        let alone = add(Way::NodesAlone)?;
+        let two = add(Way::TwoGateways)?;
+        table.row(two.ratio(&alone));
+        Ok(())
     }
 
     /// From the start of a gateway that was killed in a payment, until it is ready, and until the user has the proof.

@@ -115,6 +115,14 @@ pub enum Command {
         #[structopt(long, value_name = "SECONDS")]
         expiry: Option<u32>,
     },
+    /// A BOLT12 offer of the operator's own: it can be paid again and again, and does not expire. The node needs a public channel
+    Offer {
+        /// How much; without it, each payer says
+        amount: Option<Amount>,
+        /// What it is for
+        #[structopt(long, default_value = "", value_name = "TEXT")]
+        description: String,
+    },
     /// Federations that are served
     Federation(Federation),
     /// The gateway's e-cash

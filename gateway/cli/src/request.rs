@@ -133,6 +133,13 @@ fn moving(command: Command) -> Result<Request, Failure> {
             "/invoices",
             json!({ "amount_msat": msat(amount), "description": description, "expiry_s": expiry }),
         ),
+        Command::Offer {
+            amount,
+            description,
+        } => post(
+            "/offers",
+            json!({ "amount_msat": msat(amount), "description": description }),
+        ),
         _ => post("/address", json!({})),
     })
 }
@@ -291,6 +298,12 @@ mod tests {
             ("channel list", "/channels", None),
             ("stop", "/stop", Some(json!({}))),
             ("address", "/address", Some(json!({}))),
+            (
+                "offer 5sat --description tea",
+                "/offers",
+                Some(json!({ "amount_msat": 5000, "description": "tea" })),
+            ),
+            ("offer", "/offers", Some(json!({ "description": "" }))),
             (
                 "withdraw bcrt1q 0.5btc --fee-rate 2000",
                 "/withdrawals",

@@ -5,7 +5,9 @@ mod common;
 
 use common::{raw, World, INVITE};
 use guildmint_core::Amount;
-use guildmint_gateway::node::{LightningNode as _, PaymentOrder, Preimage, SentState};
+use guildmint_gateway::node::{
+    Command, Event, FetchOrder, LightningNode as _, PaymentOrder, Preimage, RequestId, SentState,
+};
 use guildmint_gatewayd::Place;
 use serde_json::json;
 
@@ -257,6 +259,43 @@ fn the_operators_payments_are_not_users_payments() {
     assert_eq!(world.wallet("/v1/pay?wait=30", Some(request)).0, 200);
     let (status, problem) = world.operator("/payments", Some(json!({ "invoice": invoice })));
     assert_eq!((status, &problem["code"]), (409, &json!("already_used")));
+}
+
+#[test]
+fn an_offer_of_the_operators_is_paid_to_the_node() {
+    let world = World::joined();
+    let before = world.operator("/balances", None).1;
+    let order = json!({ "amount_msat": 50_000, "description": "for the node" });
+    let (status, made) = world.operator("/offers", Some(order));
+    assert_eq!(status, 200, "{made}");
+    let request = RequestId([7; 32]);
+    let fetch = Command::Fetch(FetchOrder {
+        request,
+        offer: made["offer"].as_str().unwrap().to_owned(),
+        amount_msat: None,
+        note: None,
+        max_fee_msat: 10_000,
+        max_total_cltv_delta: 1008,
+    });
+    world.payee.command(fetch).unwrap();
+    let hash = world.payee.events(9).unwrap().into_iter().find_map(|it| {
+        let Event::Fetched { hash, .. } = it.event else {
+            return None;
+        };
+        Some(hash)
+    });
+    let hash = hash.unwrap();
+    let pay = Command::PayFetched { request, hash };
+    world.payee.command(pay).unwrap();
+    let arrived = world.payee.sent(hash).unwrap().unwrap().state;
+    assert!(
+        matches!(arrived, SentState::Succeeded { .. }),
+        "{arrived:?}"
+    );
+    let after = world.operator("/balances", None).1;
+    let ours = |balances: &serde_json::Value| balances["channels"]["ours_msat"].as_u64().unwrap();
+    assert_eq!(ours(&after), ours(&before) + 50_000);
+    assert_eq!(after["ecash"], before["ecash"]);
 }
 
 #[test]

@@ -56,6 +56,14 @@ fn users_of_a_gateway_without_a_node_pay_each_other_and_nobody_else() {
     // Nor does it pretend to have a node that others could connect to.
     let status = world.operator("/status", None).1;
     assert_eq!(status["connect"], json!([]), "{status}");
+    for path in ["/invoices", "/offers"] {
+        let (status, problem) = world.operator(path, Some(json!({})));
+        assert_eq!(
+            (status, &problem["code"]),
+            (409, &json!("no_node")),
+            "{path}"
+        );
+    }
     let page = common::raw(&world.admin_url(), None, Some(&world.token));
     assert!(page.as_str().unwrap().contains("this gateway only swaps"));
     assert_eq!(

@@ -27,7 +27,7 @@ use crate::{
     keys::Keys,
     kv::KvStore,
     log::Log,
-    net::{BoundedGossip, Link, PeerWatch},
+    net::{BoundedGossip, Link, Offers, PeerWatch},
     wallet::Wallet,
 };
 
@@ -77,7 +77,7 @@ pub(crate) type OnionMessenger = LdkOnionMessenger<
     Arc<Log>,
     Arc<Manager>,
     Arc<MessageRouter>,
-    Arc<Manager>,
+    Arc<Offers>,
     Arc<Manager>,
     Arc<IgnoringMessageHandler>,
     Arc<IgnoringMessageHandler>,

@@ -97,6 +97,15 @@ pub struct OwnInvoiceOrder {
     pub expiry_s: u32,
 }
 
+/// A BOLT12 offer of the operator's own. It can be paid again and again, and does not expire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnOfferOrder {
+    /// What each payer pays; absent: what the payer likes.
+    pub amount_msat: Option<u64>,
+    /// What it is for.
+    pub description: String,
+}
+
 /// A payment on the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawal {

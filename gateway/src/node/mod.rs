@@ -18,8 +18,8 @@ mod state;
 use std::sync::Arc;
 
 pub use command::{
-    ChannelOrder, Closing, Command, FetchOrder, InvoiceOrder, OwnInvoiceOrder, PaymentOrder,
-    Refusal, Withdrawal,
+    ChannelOrder, Closing, Command, FetchOrder, InvoiceOrder, OwnInvoiceOrder, OwnOfferOrder,
+    PaymentOrder, Refusal, Withdrawal,
 };
 pub use event::{
     ChannelChange, Delivery, Event, FetchFailure, PaymentFailure, MAX_EVENT_BYTES,
@@ -92,6 +92,12 @@ pub trait LightningNode: Send + Sync {
     /// # Errors
     /// If the node refuses; nothing is promised then.
     fn make_own_invoice(&self, order: &OwnInvoiceOrder) -> Result<String, Refusal>;
+
+    /// Makes a BOLT12 offer of the operator's own: what is paid on it is the node's, as with invoices of the operator's own.
+    ///
+    /// # Errors
+    /// If the node refuses: without a public channel no payer could reach it.
+    fn make_own_offer(&self, order: &OwnOfferOrder) -> Result<String, Refusal>;
 
     /// Peers with whom there are channels, and others that the operator connected to.
     ///

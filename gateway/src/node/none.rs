@@ -16,8 +16,8 @@ use secp256k1::{
 
 use super::{
     ChainTxid, ChannelId, ChannelOrder, Closing, Command, Delivery, HeldHtlcs, InvoiceOrder,
-    LightningNode, NodeId, NodeState, OwnInvoiceOrder, PaymentHash, Peer, Refusal, SentPayment,
-    Wake, Withdrawal,
+    LightningNode, NodeId, NodeState, OwnInvoiceOrder, OwnOfferOrder, PaymentHash, Peer, Refusal,
+    SentPayment, Wake, Withdrawal,
 };
 use crate::Keys;
 
@@ -115,6 +115,10 @@ impl LightningNode for NoNode {
     }
 
     fn make_own_invoice(&self, _: &OwnInvoiceOrder) -> Result<String, Refusal> {
+        Err(Refusal::NoNode)
+    }
+
+    fn make_own_offer(&self, _: &OwnOfferOrder) -> Result<String, Refusal> {
         Err(Refusal::NoNode)
     }
 

@@ -1,5 +1,6 @@
 //! Payments over Lightning, also when gateways fail. Every figure is checked.
 
+mod offers;
 mod vanish;
 
 use std::{path::Path, thread, time::Duration};
@@ -61,6 +62,7 @@ pub fn run(network: &Network, nodes: &Lightning, wallet: &Path, stop: &Stop) -> 
     town.step("alice pays bob through another one", |town| {
         town.pay_within(1)
     })?;
+    town.step("alice pays offers of a gateway's", Town::pay_offers)?;
     town.step("both pay one invoice", Town::pay_twice)?;
     town.step("a payee refuses: forfeit and refund", Town::be_refused)?;
     town.step("a gateway is killed, and pays", Town::kill)?;

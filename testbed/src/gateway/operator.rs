@@ -218,17 +218,33 @@ impl Gateway {
             "push_msat": push.to_sat() * 1000,
             "public": public,
         });
-        let answer: Value = self.order("/channels", order)?;
-        let channel = answer["channel"].as_str();
-        channel
-            .map(str::to_owned)
-            .ok_or_else(|| self.malformed("/channels", "no channel", &answer.to_string()))
+        self.text("/channels", order, "channel")
     }
 
     /// Closes a channel together with the peer, or alone.
     pub fn close_channel(&self, channel: &str, force: bool) -> Result<(), OperatorError> {
         let order = json!({ "channel": channel, "force": force });
         self.order::<Value>("/channels/close", order).map(drop)
+    }
+
+    /// An invoice of its node's own, which no federation hears of.
+    pub fn invoice(&self, amount: Amount) -> Result<String, OperatorError> {
+        let order = json!({ "amount_msat": amount.to_sat() * 1000 });
+        self.text("/invoices", order, "invoice")
+    }
+
+    /// A BOLT12 offer of its node's own; without an amount the payer says how much.
+    pub fn offer(&self, amount: Option<Amount>) -> Result<String, OperatorError> {
+        let order = match amount {
+            Some(amount) => json!({ "amount_msat": amount.to_sat() * 1000 }),
+            None => json!({}),
+        };
+        self.text("/offers", order, "offer")
+    }
+
+    /// Pays an invoice with its node's own money, and waits until that has ended. Gives what it is: `paid`, or else.
+    pub fn pay(&self, invoice: &str) -> Result<String, OperatorError> {
+        self.text("/payments?wait=30", json!({ "invoice": invoice }), "state")
     }
 
     /// Joins and serves a federation.
@@ -260,6 +276,13 @@ impl Gateway {
     /// Payments that have ended, the latest first, and those under way.
     pub fn payments(&self) -> Result<Value, OperatorError> {
         self.look("/payments")
+    }
+
+    /// A member of an answer that is text.
+    fn text(&self, path: &str, order: Value, field: &str) -> Result<String, OperatorError> {
+        let answer: Value = self.order(path, order)?;
+        let text = answer[field].as_str().map(str::to_owned);
+        text.ok_or_else(|| self.malformed(path, &format!("no {field}"), &answer.to_string()))
     }
 
     fn look<T: DeserializeOwned>(&self, path: &str) -> Result<T, OperatorError> {

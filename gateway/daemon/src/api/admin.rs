@@ -129,6 +129,9 @@ fn doing(server: &mut Server<Handle>) {
         .at("/invoices")
         .post(|request| answer(node::invoice(request)));
     server
+        .at("/offers")
+        .post(|request| answer(node::offer(request)));
+    server
         .at(FEDERATIONS)
         .post(|request| answer(federations::join(request)));
     server

@@ -4,10 +4,12 @@
 
 mod gossip;
 mod link;
+mod offers;
 mod serve;
 mod watch;
 
 pub(crate) use gossip::BoundedGossip;
 pub(crate) use link::Link;
+pub(crate) use offers::Offers;
 pub(crate) use serve::Net;
 pub(crate) use watch::PeerWatch;

@@ -66,23 +66,38 @@ pub(super) struct Dial {
 pub(crate) struct Jobs {
     jobs: SyncSender<Job>,
     dials: SyncSender<Dial>,
+    answered: SyncSender<()>,
 }
 
 /// What was thrown there.
 pub(super) struct Waiting {
     pub(super) jobs: Receiver<Job>,
     pub(super) dials: Receiver<Dial>,
+    /// Somebody has answered who was asked for an invoice.
+    pub(super) answered: Receiver<()>,
 }
 
 impl Jobs {
     pub(super) fn new() -> (Self, Waiting) {
         let (jobs, waiting_jobs) = sync_channel(MAX_JOBS);
         let (dials, waiting_dials) = sync_channel(MAX_DIALS);
+        let (answered, waiting_answered) = sync_channel(1);
         let waiting = Waiting {
             jobs: waiting_jobs,
             dials: waiting_dials,
+            answered: waiting_answered,
         };
-        (Self { jobs, dials }, waiting)
+        let jobs = Self {
+            jobs,
+            dials,
+            answered,
+        };
+        (jobs, waiting)
+    }
+
+    /// To say that an answer to a question for an invoice may be there.
+    pub(super) fn answered(&self) -> SyncSender<()> {
+        self.answered.clone()
     }
 
     pub(super) fn send(&self, job: Job) {

@@ -17,8 +17,8 @@ use std::{
 
 use guildmint_gateway::node::{
     ChainTxid, ChannelId, ChannelOrder, Closing, Command, Delivery, HeldHtlcs, InvoiceOrder,
-    LightningNode, NodeState, OwnInvoiceOrder, PaymentHash, Peer, Refusal, SentPayment, Wake,
-    Withdrawal,
+    LightningNode, NodeState, OwnInvoiceOrder, OwnOfferOrder, PaymentHash, Peer, Refusal,
+    SentPayment, Wake, Withdrawal,
 };
 use guildmint_gateway_store::StoreLost;
 
@@ -71,14 +71,6 @@ impl Node {
     #[must_use]
     pub fn listens_on(&self) -> Option<SocketAddr> {
         self.bound
-    }
-
-    /// A BOLT12 offer of the operator's own: what is paid on it is the node's and no federation's.
-    ///
-    /// # Errors
-    /// If no payer could reach the node: it needs a public channel.
-    pub fn make_offer(&self, amount_msat: u64, description: &str) -> Result<String, Refusal> {
-        self.parts.make_offer(amount_msat, description)
     }
 
     /// Ends it in order: peers first, what LDK has in memory last. The store is left open; close it afterwards.
@@ -190,6 +182,10 @@ impl LightningNode for Node {
 
     fn make_own_invoice(&self, order: &OwnInvoiceOrder) -> Result<String, Refusal> {
         self.parts.make_own_invoice(order)
+    }
+
+    fn make_own_offer(&self, order: &OwnOfferOrder) -> Result<String, Refusal> {
+        self.parts.make_own_offer(order)
     }
 
     fn peers(&self) -> Result<Vec<Peer>, Refusal> {

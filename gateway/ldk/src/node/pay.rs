@@ -165,7 +165,11 @@ impl Parts {
             .manager
             .pay_for_offer(&offer, order.amount_msat, id, params)
         {
-            Ok(()) | Err(Bolt12SemanticError::DuplicatePaymentId) => Ok(()),
+            Ok(()) | Err(Bolt12SemanticError::DuplicatePaymentId) => {
+                // ⚠ LDK only notes the question. Without this it leaves when something else wakes LDK, half a minute later at the worst.
+                self.peers.process_events();
+                Ok(())
+            }
             Err(error) => {
                 tracing::info!(?error, "an offer cannot be asked for an invoice");
                 let failed = FetchAnswer::Failed(FetchFailure::Unusable);

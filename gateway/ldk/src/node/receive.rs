@@ -2,7 +2,7 @@
 
 use bitcoin::hashes::{sha256, Hash as _};
 use guildmint_gateway::node::{
-    Event, InvoiceOrder, OwnInvoiceOrder, PaymentHash, Preimage, Refusal,
+    Event, InvoiceOrder, OwnInvoiceOrder, OwnOfferOrder, PaymentHash, Preimage, Refusal,
 };
 use guildmint_gateway_store::StoreLost;
 use lightning::{
@@ -57,19 +57,21 @@ impl Parts {
         Ok(invoice.to_string())
     }
 
-    pub(super) fn make_offer(
-        &self,
-        amount_msat: u64,
-        description: &str,
-    ) -> Result<String, Refusal> {
+    pub(super) fn make_own_offer(&self, order: &OwnOfferOrder) -> Result<String, Refusal> {
         self.ready()?;
         let builder = self.manager.create_offer_builder();
         let offer = builder.and_then(|builder| {
-            let builder = builder.amount_msats(amount_msat);
-            builder.description(description.to_owned()).build()
+            let builder = builder.description(order.description.clone());
+            let builder = match order.amount_msat {
+                Some(amount_msat) => builder.amount_msats(amount_msat),
+                None => builder,
+            };
+            builder.build()
         });
-        let offer =
-            offer.map_err(|error| Refusal::Node(format!("it makes no offer: {error:?}")))?;
+        let offer = offer.map_err(|error| {
+            let why = "others must be able to find it: open a public channel, and wait until it is announced";
+            Refusal::Node(format!("it makes no offer ({error:?}); {why}"))
+        })?;
         Ok(offer.to_string())
     }
 

@@ -76,7 +76,7 @@ impl Parts {
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
         let parts = || Arc::clone(self);
         let (chain, broadcasts, peers) = (parts(), parts(), parts());
-        let (jobs, dials) = (parts(), parts());
+        let (jobs, dials, answers) = (parts(), parts(), parts());
         Ok(vec![
             spawn("lightning-chain", move || {
                 let watched: Watched = vec![
@@ -95,6 +95,9 @@ impl Parts {
             })?,
             spawn("lightning-jobs", move || jobs.run_jobs(&waiting.jobs))?,
             spawn("lightning-dials", move || dials.run_dials(&waiting.dials))?,
+            spawn("lightning-offers", move || {
+                answers.run_answers(&waiting.answered);
+            })?,
             spawn("lightning-peers", move || peers.run_peers())?,
         ])
     }

@@ -39,7 +39,7 @@ use crate::{
     keys::{self, Keys, Seed},
     kv::{KvStore, Stale},
     log::Log,
-    net::{BoundedGossip, Net, PeerWatch},
+    net::{BoundedGossip, Net, Offers, PeerWatch},
     rows::Rows,
     stop::Stop,
     types::{
@@ -203,7 +203,7 @@ impl Base {
         self.chain.update_wallet()?;
 
         let gossip = Arc::new(Gossip::new(Arc::clone(&graph), None, Arc::clone(&self.log)));
-        let onion = Arc::new(self.onion_messenger(&manager, message_router));
+        let onion = Arc::new(self.onion_messenger(&manager, message_router, &jobs));
         let watch = Arc::new(PeerWatch::default());
         let bounded = BoundedGossip::new(Arc::clone(&gossip), Arc::clone(&graph));
         let peers = self.peer_manager(&manager, bounded, &onion, &watch, &monitor);
@@ -391,15 +391,17 @@ impl Base {
         &self,
         manager: &Arc<Manager>,
         message_router: Arc<MessageRouter>,
+        jobs: &Jobs,
     ) -> OnionMessenger {
         let nothing = Arc::new(IgnoringMessageHandler {});
+        let offers = Offers::new(Arc::clone(manager), jobs.answered());
         OnionMessenger::new(
             Arc::clone(&self.keys),
             Arc::clone(&self.keys),
             Arc::clone(&self.log),
             Arc::clone(manager),
             message_router,
-            Arc::clone(manager),
+            Arc::new(offers),
             Arc::clone(manager),
             Arc::clone(&nothing),
             nothing,

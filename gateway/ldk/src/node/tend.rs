@@ -8,7 +8,7 @@ use std::{
 
 use bitcoin::secp256k1::PublicKey;
 use guildmint_gateway::node::Peer;
-use lightning::ln::msgs::SocketAddress;
+use lightning::{events::EventsProvider as _, ln::msgs::SocketAddress};
 
 use super::{
     events::{Dial, Job},
@@ -44,6 +44,12 @@ impl Parts {
     /// Reaches nodes until it is stopped.
     pub(super) fn run_dials(&self, dials: &Receiver<Dial>) {
         self.run_each(dials, |dial| self.reach(&dial));
+    }
+
+    /// Has LDK tell of answers to questions for invoices, until it is stopped.
+    pub(super) fn run_answers(&self, answered: &Receiver<()>) {
+        let handler = |event| self.handle(event);
+        self.run_each(answered, |()| self.manager.process_pending_events(&handler));
     }
 
     fn run_each<T>(&self, waiting: &Receiver<T>, work: impl Fn(T)) {

@@ -1,5 +1,7 @@
+use std::time::{Duration, Instant};
+
 use guildmint_gateway::node::{
-    Command, Event, FetchOrder, LightningNode as _, PaymentHash, Refusal, RequestId,
+    Command, Event, FetchOrder, LightningNode as _, OwnOfferOrder, PaymentHash, Refusal, RequestId,
 };
 
 use crate::world::{assert_refused, preimage, wait_for, Running, World};
@@ -22,7 +24,11 @@ fn an_offers_invoice_is_fetched_first_and_paid_when_it_is_wanted() {
     world.fund(&[&one, &two]);
     world.open_as(&one, &two, true);
     // An offer needs a node that the graph knows.
-    let offer = wait_for("an offer", || two.make_offer(3_000_000, "coffee").ok());
+    let order = OwnOfferOrder {
+        amount_msat: Some(3_000_000),
+        description: "coffee".to_owned(),
+    };
+    let offer = wait_for("an offer", || two.make_own_offer(&order).ok());
 
     let request = RequestId([1; 32]);
     one.command(fetch(request, &offer)).unwrap();
@@ -69,7 +75,51 @@ fn an_offers_invoice_is_fetched_first_and_paid_when_it_is_wanted() {
         assert_refused(refused, |refusal| *refusal == Refusal::HashUsed(hash));
     }
     one.wait_until_usable();
+    pay_as_much_as_one_likes(&one, &two);
     forget(&one, &offer);
+}
+
+/// LDK wakes by itself after twice as long in builds for tests. Whoever waits for that makes users wait.
+const FETCH_LIMIT: Duration = Duration::from_secs(15);
+
+/// An offer that leaves the amount open is paid twice, with what the payer says.
+fn pay_as_much_as_one_likes(one: &Running, two: &Running) {
+    let order = OwnOfferOrder {
+        amount_msat: None,
+        description: "a gift".to_owned(),
+    };
+    let offer = two.make_own_offer(&order).unwrap();
+    for (number, amount) in [(4, 1_000_000), (5, 2_000_000)] {
+        let request = RequestId([number; 32]);
+        let Command::Fetch(order) = fetch(request, &offer) else {
+            panic!("no order");
+        };
+        let amount_msat = Some(amount);
+        let order = FetchOrder {
+            amount_msat,
+            ..order
+        };
+        let begun = Instant::now();
+        one.command(Command::Fetch(order)).unwrap();
+        let hash = one.wait_for_event("an invoice", |event| match event {
+            Event::Fetched {
+                request: of,
+                hash,
+                amount_msat,
+                ..
+            } if *of == request => {
+                assert!(begun.elapsed() < FETCH_LIMIT, "{:?}", begun.elapsed());
+                assert_eq!(*amount_msat, amount);
+                Some(*hash)
+            }
+            _ => None,
+        });
+        one.command(Command::PayFetched { request, hash }).unwrap();
+        assert!(matches!(
+            one.wait_for_end(hash),
+            Event::PaymentSucceeded { .. }
+        ));
+    }
 }
 
 /// One that is not wanted is forgotten.

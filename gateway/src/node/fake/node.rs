@@ -11,9 +11,9 @@ use secp256k1::{hashes::Hash as _, Secp256k1};
 use super::{
     super::{
         Balances, ChainTxid, Channel, ChannelChange, ChannelId, ChannelOrder, Closing, Command,
-        Delivery, HeldHtlcs, InvoiceOrder, LightningNode, NodeState, OwnInvoiceOrder, PaymentHash,
-        PaymentOrder, Peer, Preimage, Refusal, SentPayment, SentState, Wake, Withdrawal,
-        MAX_LISTED,
+        Delivery, HeldHtlcs, InvoiceOrder, LightningNode, NodeState, OwnInvoiceOrder,
+        OwnOfferOrder, PaymentHash, PaymentOrder, Peer, Preimage, Refusal, SentPayment, SentState,
+        Wake, Withdrawal, MAX_LISTED,
     },
     channel_of,
     member::{Ending, Issued, Sent},
@@ -29,6 +29,18 @@ impl FakeNode {
             true => Err(Refusal::Stopped),
             false => Ok(world),
         }
+    }
+
+    /// The hash of a preimage that the node knows, and nobody else.
+    fn draw(&self, world: &mut World) -> PaymentHash {
+        let member = &mut world.members[self.place];
+        let mut bytes = [0xa5; 32];
+        bytes[..8].copy_from_slice(&(member.known.len() as u64).to_be_bytes());
+        bytes[8..16].copy_from_slice(&(self.place as u64).to_be_bytes());
+        let preimage = Preimage(bytes);
+        let hash = preimage.hash();
+        member.known.insert(hash, preimage);
+        hash
     }
 
     fn pay(&self, world: &mut World, order: PaymentOrder) -> Result<(), Refusal> {
@@ -225,16 +237,7 @@ impl LightningNode for FakeNode {
     }
 
     fn make_own_invoice(&self, order: &OwnInvoiceOrder) -> Result<String, Refusal> {
-        let hash = {
-            let mut world = self.up()?;
-            let member = &mut world.members[self.place];
-            let mut bytes = [0xa5; 32];
-            bytes[..8].copy_from_slice(&(member.known.len() as u64).to_be_bytes());
-            bytes[8..16].copy_from_slice(&(self.place as u64).to_be_bytes());
-            let preimage = Preimage(bytes);
-            member.known.insert(preimage.hash(), preimage.clone());
-            preimage.hash()
-        };
+        let hash = self.draw(&mut *self.up()?);
         self.make_invoice(&InvoiceOrder {
             hash,
             amount_msat: order.amount_msat.unwrap_or(1),
@@ -242,6 +245,13 @@ impl LightningNode for FakeNode {
             expiry_s: order.expiry_s,
             min_final_cltv_delta: 18,
         })
+    }
+
+    /// ⚠ As all offers here, one for the fake network alone, which is paid once.
+    fn make_own_offer(&self, order: &OwnOfferOrder) -> Result<String, Refusal> {
+        let mut world = self.up()?;
+        let hash = self.draw(&mut world);
+        Ok(world.offer(self.place, hash, order.amount_msat.unwrap_or(1)))
     }
 
     fn peers(&self) -> Result<Vec<Peer>, Refusal> {

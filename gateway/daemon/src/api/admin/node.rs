@@ -7,8 +7,8 @@ use bitcoin::hashes::Hash as _;
 use guildmint_core::api::Problem;
 use guildmint_daemon::{problem, wait};
 use guildmint_gateway::node::{
-    ChannelId, ChannelOrder, Closing, Command, LightningNode, OwnInvoiceOrder, PaymentHash,
-    PaymentOrder, Peer, Refusal, SentState, Withdrawal,
+    ChannelId, ChannelOrder, Closing, Command, LightningNode, OwnInvoiceOrder, OwnOfferOrder,
+    PaymentHash, PaymentOrder, Peer, Refusal, SentState, Withdrawal,
 };
 use lightning_invoice::Bolt11Invoice;
 use serde::Deserialize;
@@ -26,7 +26,7 @@ const MIN_FEE_MSAT: u64 = 5_000;
 const MAX_CLTV_DELTA: u32 = 1008;
 
 /// How often it is looked whether such a payment has ended.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// For how long an invoice of the operator's is valid, if nothing else is said.
 const EXPIRY_S: u32 = 60 * 60;
@@ -134,6 +134,24 @@ pub(super) async fn invoice(mut request: Request<Handle>) -> Result<Json, Proble
     };
     let invoice = ask(request.state(), move |node| node.make_own_invoice(&order)).await?;
     Ok(json!({ "invoice": invoice }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewOffer {
+    amount_msat: Option<u64>,
+    #[serde(default)]
+    description: String,
+}
+
+pub(super) async fn offer(mut request: Request<Handle>) -> Result<Json, Problem> {
+    let asked: NewOffer = body(&mut request).await?;
+    let order = OwnOfferOrder {
+        amount_msat: asked.amount_msat,
+        description: asked.description,
+    };
+    let offer = ask(request.state(), move |node| node.make_own_offer(&order)).await?;
+    Ok(json!({ "offer": offer }))
 }
 
 #[derive(Deserialize)]
