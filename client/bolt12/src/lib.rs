@@ -247,6 +247,7 @@ impl Offer {
                 last.is_some_and(|hop| hop.blinded_node_id == payee)
             }),
         };
+        // A second check: LDK reads no invoice that another key than the offer's has signed.
         if !is_payee {
             return Err(CheckError::Payee(payee));
         }

@@ -90,12 +90,23 @@ fn invoice(
     note: &str,
     hash: [u8; 32],
 ) -> Vec<u8> {
+    invoice_on(Network::Regtest, offer, payee, amount_msat, (note, hash))
+}
+
+/// The same, on a network that the request names.
+fn invoice_on(
+    network: Network,
+    offer: &Bolt12Offer,
+    payee: u8,
+    amount_msat: u64,
+    (note, hash): (&str, [u8; 32]),
+) -> Vec<u8> {
     let (secp, key) = (Secp256k1::<All>::new(), ExpandedKey::new([42; 32]));
     let nonce = Nonce::from_entropy_source(&Fixed);
     let request = offer
         .request_invoice(&key, nonce, &secp, PaymentId([1; 32]))
         .unwrap()
-        .chain(Network::Regtest)
+        .chain(network)
         .unwrap()
         .amount_msats(amount_msat)
         .unwrap()
@@ -172,6 +183,15 @@ fn what_a_gateway_makes_of_it_is_found_out() {
         };
         assert_eq!(check(answer(&more, named)), error);
     }
+    // It is for what was agreed, and the gateway says that it is for less.
+    let named = check(answer(&right, AMOUNT - 1));
+    assert!(matches!(
+        named,
+        CheckError::OtherAmount {
+            invoice_msat: AMOUNT,
+            ..
+        }
+    ));
     let old = invoice(&ours, 1, AMOUNT, "tea 99", [7; 32]);
     assert_eq!(check(answer(&old, AMOUNT)), CheckError::Note);
     let mut renamed = answer(&right, AMOUNT);
@@ -179,6 +199,24 @@ fn what_a_gateway_makes_of_it_is_found_out() {
     assert_eq!(check(renamed), CheckError::Name);
     let late = read(&ours).check(answer(&right, AMOUNT), agreed, NOTE, now_s() + 3_700);
     assert_eq!(late.unwrap_err(), CheckError::Expired);
+}
+
+/// ⚠ A payee may take money of several networks: a gateway that has the invoice made for the worthless one pays with that.
+#[test]
+fn an_invoice_for_money_of_another_network_is_not_paid() {
+    let offer = OfferBuilder::new(keys(1).public_key())
+        .chain(Network::Regtest)
+        .chain(Network::Signet)
+        .amount_msats(AMOUNT)
+        .build()
+        .unwrap();
+    let check = |network| {
+        let bytes = invoice_on(network, &offer, 1, AMOUNT, (NOTE, [7; 32]));
+        read(&offer).check(answer(&bytes, AMOUNT), msat(AMOUNT), NOTE, now_s())
+    };
+    assert!(check(Network::Regtest).is_ok());
+    let other = check(Network::Signet).unwrap_err();
+    assert_eq!(other, CheckError::Network(Network::Regtest));
 }
 
 /// Whatever byte is changed, the signature does not hold, or it is no invoice for this request any more.

@@ -336,7 +336,9 @@ fn api_url(url: &str) -> Option<String> {
         .or_else(|| url.strip_prefix("http://"))?;
     let is_fine = !rest.is_empty()
         && url.len() <= guildmint_ln::limits::MAX_URL_BYTES
-        && url.bytes().all(|byte| byte.is_ascii_graphic());
+        && url.bytes().all(|byte| byte.is_ascii_graphic())
+        // Wallets ask no address that says more than where it is.
+        && !rest.contains(['?', '#', '@']);
     is_fine.then(|| url.trim_end_matches('/').to_owned())
 }
 
@@ -398,6 +400,7 @@ mod tests {
             ("lightning", "lnd", "ldk"),
             ("lightning_announce", "example", "host:port"),
             ("api_url", "gateway.example", "https://"),
+            ("api_url", "https://gateway.example/?a", "https://"),
             ("alias", &"x".repeat(33), "32 bytes"),
             ("database", "oracle", "sqlite"),
             ("log", "a=b=c", "levels"),

@@ -202,11 +202,8 @@ impl Handle {
 
     /// Payments under way.
     pub(crate) async fn open(&self) -> Vec<PaymentView> {
-        let open = self.look(|gateway| {
-            let all = gateway.outgoing().into_iter().chain(gateway.incoming());
-            all.filter(|payment| !payment.ended).collect()
-        });
-        open.await.unwrap_or_default()
+        let open = self.look(Gateway::open).await;
+        open.unwrap_or_default()
     }
 
     /// All that the operator sees.

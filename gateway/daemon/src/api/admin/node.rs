@@ -196,10 +196,7 @@ pub(super) async fn pay(mut request: Request<Handle>) -> Result<Json, Problem> {
     let patience = wait(&request)?;
     let (handle, hash) = (request.state(), order.hash);
     let is_users = handle
-        .look(move |gateway| {
-            let mut users = gateway.outgoing().into_iter().chain(gateway.incoming());
-            users.any(|payment| payment.hash == hash.into())
-        })
+        .look(move |gateway| gateway.is_users(hash.into()))
         .await;
     if is_users.ok_or_else(problems::no_loop)? {
         let detail = "a user of one of the federations has this invoice paid, or made it; it is not the operator's to pay";
