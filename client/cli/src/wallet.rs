@@ -258,3 +258,29 @@ fn random() -> Result<[u8; 32], Failure> {
         .map_err(|error| Failure::new(Exit::Failed, "no_randomness", error))?;
     Ok(random)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whoever_is_told_of_a_failure_is_told_where_to_look() {
+        let problem = json!({ "code": "odd", "message": "it is odd", "retryable": false });
+        let view = View {
+            operation: OperationId(7),
+            kind: "withdraw",
+            state: "failed",
+            phase: Phase::Failed,
+            created_ms: 0,
+            details: [("problem".to_owned(), problem)].into_iter().collect(),
+        };
+        let document = failed(&view).document();
+        let remediation = document["error"]["remediation"].as_str();
+        assert!(
+            remediation.is_some_and(|text| text.contains("op-7")),
+            "{document}"
+        );
+    }
+}

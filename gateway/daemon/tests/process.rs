@@ -223,3 +223,19 @@ fn wrong_settings_are_named_before_anything_is_touched() {
         .output();
     assert_eq!(shown.unwrap().status.code(), Some(2));
 }
+
+#[test]
+fn a_password_given_by_mistake_as_an_argument_is_shown_nowhere() {
+    let folder = folder();
+    let output = program(folder.path())
+        .args(["admin", "set-password", "hunter2"])
+        .output()
+        .unwrap();
+    let shown = [&output.stdout[..], &output.stderr].concat();
+    let shown = String::from_utf8(shown).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{shown}");
+    assert!(
+        shown.contains("--help") && !shown.contains("hunter2"),
+        "{shown}"
+    );
+}
