@@ -119,11 +119,14 @@ fn guardians_that_are_behind_end_no_invoice_that_was_paid() {
     let last = u32::try_from(last).unwrap();
     world.fake.advance(last);
     let before = world.fake.rows.clone();
+    world.fake.advance(last + 1);
+    let lie = std::mem::replace(&mut world.fake.rows, before.clone());
+    world.fake.advance(last);
     world.fake.pay_invoice(0, hash).unwrap();
     world.fake.advance(last + 1);
     // Two of four are behind; one of the others lies, and says that nothing was funded.
-    world.fake.behind = [(PeerId(0), before.clone()), (PeerId(1), before)].into();
-    world.fake.moods[2] = Mood::Invents;
+    let known = [(0, lie), (2, before.clone()), (3, before)];
+    world.fake.behind = known.map(|(peer, rows)| (PeerId(peer), rows)).into();
     world.pass(0, 120_000);
     assert_eq!(view(&world, operation).phase, Phase::Pending);
     world.fake.behind.clear();
