@@ -7,7 +7,20 @@ use crate::event::Millis;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Alarm(Option<Millis>);
 
+/// When what is overdue is looked at again, in milliseconds. It should have been done; an alarm at the old time would never ring, and one at once would
+/// take all processor time.
+const OVERDUE_MS: u64 = 20;
+
 impl Alarm {
+    /// What to wish for to be woken at this time. ⚠ Never for a time that has come: it may have been wished for before, and has rung.
+    #[must_use]
+    pub fn time(at: Millis, now: Millis) -> Millis {
+        match at > now {
+            true => at,
+            false => now.after_ms(OVERDUE_MS),
+        }
+    }
+
     /// Replaces the last wish.
     pub fn set(&mut self, at: Millis) {
         self.0 = Some(at);
@@ -39,5 +52,13 @@ mod tests {
         assert_eq!(alarm.wait_ms(Millis(21)), Some(0));
         alarm.told(Millis(21));
         assert_eq!(alarm.wait_ms(Millis(21)), None);
+    }
+
+    #[test]
+    fn what_is_overdue_is_wished_for_anew() {
+        assert_eq!(Alarm::time(Millis(21), Millis(20)), Millis(21));
+        for at in [0, 19, 20] {
+            assert!(Alarm::time(Millis(at), Millis(20)) > Millis(20));
+        }
     }
 }

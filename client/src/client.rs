@@ -16,6 +16,7 @@ use serde_json::Value as Json;
 use thiserror::Error;
 
 use crate::{
+    alarm::Alarm,
     api::RequestError,
     ask::{Ask, Finding, Reader, Rule, Whom},
     error::ClientError,
@@ -464,7 +465,7 @@ impl Client {
         } else {
             ready = actions;
         }
-        let wake = self.next_wake();
+        let wake = self.next_wake().map(|at| Alarm::time(at, self.now));
         if wake != self.wake {
             self.wake = wake;
             ready.extend(wake.map(|at| Action::WakeAt { at }));

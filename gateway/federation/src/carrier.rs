@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use guildmint_client::{
-    Client, ClientError, Command, ErrandName, ErrandState, Millis, OperationId, Question, Reply,
-    Ticket,
+    Alarm, Client, ClientError, Command, ErrandName, ErrandState, Millis, OperationId, Question,
+    Reply, Ticket,
 };
 use guildmint_core::Wire;
 use guildmint_gateway::{
@@ -361,7 +361,8 @@ impl Carrier {
         let wake = jobs
             .chain(self.watch.wake_at())
             .chain(self.client_wake)
-            .min();
+            .min()
+            .map(|at| Alarm::time(at, self.now));
         if wake != self.wake {
             self.wake = wake;
             let wake = wake.map(|at| guildmint_client::Action::WakeAt { at });

@@ -13,7 +13,7 @@ use guildmint_testbed::{
     programs::{Build, Programs},
     servers::Servers,
     stop::Stop,
-    wallet::{Answer, Wallet},
+    wallet::{Answer, Wallet, WalletError},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -27,6 +27,8 @@ const AMOUNT_MSAT: u64 = 20_000_000;
 const GUARDIANS: usize = 4;
 /// Without so many of them nothing is decided.
 const BLOCKING: usize = 2;
+/// Payments that may come back before one is under way when the gateway is killed.
+const TRIES: usize = 4;
 
 /// A federation and one user of it.
 struct Side {
@@ -176,11 +178,11 @@ impl Town {
         self.payee.user.run(&make).unwrap()
     }
 
-    fn pay(&self, gateway: usize, invoice: &str) -> Answer {
+    fn pay(&self, gateway: usize, invoice: &str) -> Result<Answer, WalletError> {
         let key = key(&self.gateways[gateway], &self.payer);
         let pay = ["ln", "pay", invoice, "--yes", "--gateway", &key];
         let pay = [&pay[..], &["--timeout", "110s"]].concat();
-        self.payer.user.run(&pay).unwrap()
+        self.payer.user.run(&pay)
     }
 
     /// What a gateway says of the two sides of a swap that is under way.
@@ -191,6 +193,15 @@ impl Town {
         let word = |value: &Value| value.as_str().unwrap().to_owned();
         ours.map(|payment| (word(&payment["federation"]), word(&payment["state"])))
             .collect()
+    }
+
+    /// Whether it is about to pay bob.
+    fn funds(&self, gateway: usize, hash: &str) -> bool {
+        let sides = self.under_way(gateway, hash);
+        sides
+            .get(&self.payee.federation.federation_id)
+            .map(String::as_str)
+            == Some("funding")
     }
 
     fn wait_until(&self, gateway: usize, hash: &str, side: &Side, state: &str) {
@@ -297,6 +308,7 @@ impl Town {
         let before = self.both_books();
         let invoice = self.invoice(gateway);
         let paid = self.pay(gateway, &invoice.text("invoice").unwrap());
+        let paid = paid.unwrap();
         self.credits(&invoice);
         let hash = invoice.text("payment_hash").unwrap();
         self.settles(gateway, &hash, &paid, before);
@@ -304,19 +316,8 @@ impl Town {
 
     /// It is killed when it cannot pay bob, and again when it has paid him and cannot take what alice has paid.
     fn swap_by_one_that_is_killed(&self, gateway: usize) {
-        let before = self.both_books();
-        let invoice = self.invoice(gateway);
+        let (before, invoice, paid) = self.killed_in_a_swap(gateway);
         let hash = invoice.text("payment_hash").unwrap();
-        self.order_guardians(&self.payee, Order::Kill);
-        let paid = thread::scope(|scope| {
-            let paying = scope.spawn(|| self.pay(gateway, &invoice.text("invoice").unwrap()));
-            self.wait_until(gateway, &hash, &self.payee, "funding");
-            self.order_gateway(gateway, Order::Kill);
-            self.order_guardians(&self.payer, Order::Kill);
-            self.order_guardians(&self.payee, Order::Start);
-            self.order_gateway(gateway, Order::Start);
-            paying.join().unwrap()
-        });
         self.wait_until(gateway, &hash, &self.payer, "claiming");
         self.credits(&invoice);
         let ecash_msat = served(&self.gateways[gateway], &self.payer).ecash_msat;
@@ -325,6 +326,45 @@ impl Town {
         self.order_guardians(&self.payer, Order::Start);
         self.order_gateway(gateway, Order::Start);
         self.settles(gateway, &hash, &paid, before);
+    }
+
+    /// A payment whose gateway was killed when it could not pay bob. A gateway that notices in time that guardians are away gives up, and alice has her
+    /// money back: then they try again.
+    fn killed_in_a_swap(&self, gateway: usize) -> ([Books; 2], Answer, Answer) {
+        for _ in 0..TRIES {
+            let before = self.both_books();
+            let invoice = self.invoice(gateway);
+            let hash = invoice.text("payment_hash").unwrap();
+            self.order_guardians(&self.payee, Order::Kill);
+            let paid = thread::scope(|scope| {
+                let paying = scope.spawn(|| self.pay(gateway, &invoice.text("invoice").unwrap()));
+                self.wait("decision of the gateway", || {
+                    self.funds(gateway, &hash) || paying.is_finished()
+                });
+                let funds = !paying.is_finished();
+                if funds {
+                    self.order_gateway(gateway, Order::Kill);
+                    self.order_guardians(&self.payer, Order::Kill);
+                }
+                self.order_guardians(&self.payee, Order::Start);
+                if funds {
+                    self.order_gateway(gateway, Order::Start);
+                }
+                paying.join().unwrap()
+            });
+            match paid {
+                Ok(paid) => return (before, invoice, paid),
+                Err(error) => eprintln!("{error}"),
+            }
+            self.wait("gateway that begins something new", || {
+                let sides = [&self.payer, &self.payee];
+                let mut troubles = sides
+                    .map(|side| served(&self.gateways[gateway], side).trouble)
+                    .into_iter();
+                troubles.all(|trouble| trouble.is_none())
+            });
+        }
+        panic!("{TRIES} payments came back");
     }
 
     fn credits(&self, invoice: &Answer) {
