@@ -202,6 +202,7 @@ impl Receive {
         match (answer.closing, account.terms) {
             (Some(Closing::Claimed { .. }), _) => ReceiveState::Claimed { amount },
             (Some(_), _) => ReceiveState::Expired,
+            // A second check: it was asked for by the offer's id, which is a hash of all of it.
             (None, Terms::Incoming { offer: funded, .. }) if funded == offer => {
                 ReceiveState::Claiming { contract, amount }
             }
