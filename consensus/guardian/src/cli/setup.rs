@@ -18,7 +18,7 @@ pub enum SetupCommand {
         /// Where other guardians reach it, as a multiaddress such as /dns4/guardian.example/tcp/8173; several with commas between.
         #[structopt(long, value_name = "multiaddress")]
         p2p_address: Option<String>,
-        /// Where clients will reach it, such as https://guardian.example.
+        /// Where clients will reach it, such as `https://guardian.example`.
         #[structopt(long, value_name = "url")]
         api_url: Option<String>,
         #[allow(missing_docs)]
