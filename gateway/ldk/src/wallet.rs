@@ -50,7 +50,10 @@ pub enum WalletError {
 /// What the wallet has and has not promised to a channel, in satoshi.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct WalletBalance {
-    pub(crate) confirmed_sat: u64,
+    /// Confirmed, and nobody's yet.
+    pub(crate) free_sat: u64,
+    /// Confirmed, and taken by LDK for closing a channel: it comes back but for the fee.
+    pub(crate) bumping_sat: u64,
     pub(crate) unconfirmed_sat: u64,
 }
 
@@ -189,12 +192,7 @@ impl Wallet {
     }
 
     pub(crate) fn balance(&self) -> WalletBalance {
-        let inner = self.lock();
-        let balance = inner.wallet.balance();
-        WalletBalance {
-            confirmed_sat: inner.confirmed_sat(),
-            unconfirmed_sat: (balance.trusted_pending + balance.untrusted_pending).to_sat(),
-        }
+        self.lock().balance()
     }
 
     /// What anchor channels need for being closed on a bad day, in satoshi.
@@ -230,13 +228,13 @@ impl Wallet {
         reserve_sat: u64,
     ) -> Result<Transaction, Refusal> {
         let mut inner = self.lock();
-        let spendable_sat = inner.confirmed_sat().saturating_sub(reserve_sat);
+        let balance = inner.balance();
+        let spendable_sat = balance.free_sat.saturating_sub(reserve_sat);
         let refuse = |needed_sat| Refusal::Funds {
             spendable_sat,
-            reserved_sat: reserve_sat,
+            reserved_sat: reserve_sat.saturating_add(balance.bumping_sat),
             needed_sat,
         };
-        inner.forget_bumps();
         let bumping = inner.bumping.keys().copied().collect();
         let mut builder = inner.wallet.build_tx();
         builder
@@ -303,19 +301,36 @@ impl Wallet {
 }
 
 impl Inner {
-    /// What is confirmed. ⚠ A coin that is locked is as good as spent: who counts it spends the reserve in its place.
-    fn confirmed_sat(&self) -> u64 {
-        let is_locked = |coin: &bdk_wallet::LocalOutput| {
-            coin.chain_position.is_confirmed() && self.wallet.is_outpoint_locked(coin.outpoint)
+    /// ⚠ A coin that is locked is as good as spent: who counts it spends the reserve in its place. One that LDK took is not spent, but no
+    /// other payment can have it.
+    fn balance(&mut self) -> WalletBalance {
+        self.forget_bumps();
+        let whole = self.wallet.balance();
+        let mut balance = WalletBalance {
+            free_sat: whole.confirmed.to_sat(),
+            bumping_sat: 0,
+            unconfirmed_sat: (whole.trusted_pending + whole.untrusted_pending).to_sat(),
         };
-        let locked = self.wallet.list_unspent().filter(is_locked);
-        let locked_sat: u64 = locked.map(|coin| coin.txout.value.to_sat()).sum();
-        let confirmed_sat = self.wallet.balance().confirmed.to_sat();
-        confirmed_sat.saturating_sub(locked_sat)
+        let coins = self.wallet.list_unspent();
+        for coin in coins.filter(|coin| coin.chain_position.is_confirmed()) {
+            let is_locked = self.wallet.is_outpoint_locked(coin.outpoint);
+            let is_bumping = !is_locked && self.bumping.contains_key(&coin.outpoint);
+            let sat = coin.txout.value.to_sat();
+            if is_locked || is_bumping {
+                balance.free_sat = balance.free_sat.saturating_sub(sat);
+            }
+            if is_bumping {
+                balance.bumping_sat += sat;
+            }
+        }
+        balance
     }
 
     /// Forgets coins that LDK took and that are spent for good, or that it has not signed for again for some blocks.
     fn forget_bumps(&mut self) {
+        if self.bumping.is_empty() {
+            return;
+        }
         let height = self.wallet.latest_checkpoint().height();
         let confirmed = self
             .wallet

@@ -205,7 +205,7 @@ pub enum Refusal {
         reason: String,
     },
     /// The wallet has too little that it may spend.
-    #[error("the node's wallet can spend {spendable_sat} sat ({reserved_sat} sat are reserved for anchor channels); {needed_sat} sat are needed")]
+    #[error("the node's wallet can spend {spendable_sat} sat ({reserved_sat} sat are kept for closing anchor channels); {needed_sat} sat are needed")]
     Funds {
         /// What it may spend.
         spendable_sat: u64,

@@ -118,12 +118,12 @@ impl Parts {
                 "it has {MAX_CHANNELS} channels already"
             )));
         }
-        let (has_sat, reserved_sat) = (self.wallet.balance().confirmed_sat, self.reserve_sat(1));
-        let needed_sat = amount_sat.saturating_add(reserved_sat);
-        if has_sat < needed_sat {
+        let (balance, reserve_sat) = (self.wallet.balance(), self.reserve_sat(1));
+        let spendable_sat = balance.free_sat.saturating_sub(reserve_sat);
+        if spendable_sat < amount_sat {
             return Err(Refusal::Funds {
-                spendable_sat: has_sat.saturating_sub(reserved_sat),
-                reserved_sat,
+                spendable_sat,
+                reserved_sat: reserve_sat.saturating_add(balance.bumping_sat),
                 needed_sat: amount_sat,
             });
         }
@@ -237,7 +237,7 @@ impl Parts {
 
     /// Looks at a channel that a peer wants to open.
     pub(super) fn judge(&self, temporary: LdkChannelId, peer: PublicKey, amount_sat: u64) {
-        let has_sat = self.wallet.balance().confirmed_sat;
+        let has_sat = self.wallet.balance().free_sat;
         // LDK lists it once it is accepted.
         let reserve_sat = self.reserve_sat(1);
         let objection = if !(MIN_CHANNEL_SAT..=MAX_INBOUND_CHANNEL_SAT).contains(&amount_sat) {

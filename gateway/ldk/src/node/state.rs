@@ -30,7 +30,7 @@ impl Parts {
 
     fn balances(&self, channels: &[ChannelDetails]) -> Balances {
         let wallet = self.wallet.balance();
-        let reserved_sat = Wallet::reserve_sat(channels.len()).min(wallet.confirmed_sat);
+        let reserved_sat = Wallet::reserve_sat(channels.len()).min(wallet.free_sat);
         let open: Vec<&ChannelDetails> = channels.iter().collect();
         let closing = self.monitor.get_claimable_balances(&open);
         let closing = closing
@@ -46,8 +46,8 @@ impl Parts {
         });
         let swept = swept.map(|output| value_sat(&output.descriptor));
         Balances {
-            wallet_msat: (wallet.confirmed_sat - reserved_sat) * 1000,
-            reserved_msat: reserved_sat * 1000,
+            wallet_msat: (wallet.free_sat - reserved_sat) * 1000,
+            reserved_msat: (reserved_sat + wallet.bumping_sat) * 1000,
             unconfirmed_msat: wallet.unconfirmed_sat * 1000,
             channels_msat: channels.iter().map(ours_msat).sum(),
             closing_msat: closing.chain(swept).sum::<u64>() * 1000,

@@ -63,17 +63,69 @@ fn what_is_promised_to_one_channel_is_no_reserve_for_another() {
     let folder = tempfile::tempdir().unwrap();
     let (wallet, _) = open(&store(&folder), 1).unwrap();
     fund(&wallet, &[60_000, 60_000]);
-    assert_eq!(wallet.balance().confirmed_sat, 120_000);
+    assert_eq!(wallet.balance().free_sat, 120_000);
     let script = wallet.next_script().unwrap();
     let rate = FeeRate::from_sat_per_vb_u32(1);
     let first = wallet.pay(&script, 50_000, rate, 20_000).unwrap();
-    assert_eq!(wallet.balance().confirmed_sat, 60_000);
+    assert_eq!(wallet.balance().free_sat, 60_000);
     let refused = wallet.pay(&script, 50_000, rate, 20_000).unwrap_err();
     let spendable_sat = 40_000;
     assert!(matches!(refused, Refusal::Funds { spendable_sat: sat, .. } if sat == spendable_sat));
     // Nothing came of the first.
     wallet.release(&first).unwrap();
-    assert_eq!(wallet.balance().confirmed_sat, 120_000);
+    assert_eq!(wallet.balance().free_sat, 120_000);
+}
+
+#[test]
+fn what_closes_a_channel_is_counted_as_kept_and_not_as_spendable() {
+    let folder = tempfile::tempdir().unwrap();
+    let (wallet, _) = open(&store(&folder), 1).unwrap();
+    fund(&wallet, &[60_000, 90_000]);
+    let coins = wallet.list_confirmed_utxos().unwrap();
+    let taken = coins
+        .iter()
+        .find(|coin| coin.output.value == Amount::from_sat(90_000));
+    let taken = taken.unwrap();
+    let script = wallet.next_script().unwrap();
+    let closing = Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![TxIn {
+            previous_output: taken.outpoint,
+            ..TxIn::default()
+        }],
+        output: vec![TxOut {
+            value: Amount::from_sat(89_000),
+            script_pubkey: script.clone(),
+        }],
+    };
+    let mut psbt = Psbt::from_unsigned_tx(closing).unwrap();
+    psbt.inputs[0].witness_utxo = Some(taken.output.clone());
+    wallet.sign_psbt(psbt).unwrap();
+    let balance = wallet.balance();
+    assert_eq!((balance.free_sat, balance.bumping_sat), (60_000, 90_000));
+    let rate = FeeRate::from_sat_per_vb_u32(1);
+    let refused = wallet.pay(&script, 60_000, rate, 1_000).unwrap_err();
+    let Refusal::Funds {
+        spendable_sat,
+        reserved_sat,
+        needed_sat,
+    } = refused
+    else {
+        panic!("{refused}");
+    };
+    assert_eq!((spendable_sat, reserved_sat), (59_000, 91_000));
+    assert!(needed_sat > 60_000);
+    // What is free is paid out of what is free.
+    let paid = wallet.pay(&script, 50_000, rate, 1_000).unwrap();
+    assert!(paid
+        .input
+        .iter()
+        .all(|input| input.previous_output != taken.outpoint));
+    // LDK may take its own again, and no other coin but what is locked.
+    let left = wallet.list_confirmed_utxos().unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].outpoint, taken.outpoint);
 }
 
 #[test]
