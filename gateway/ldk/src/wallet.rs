@@ -195,6 +195,13 @@ impl Wallet {
         self.lock().balance()
     }
 
+    /// Whether a transaction that pays the wallet spends this output, which is not the wallet's.
+    pub(crate) fn knows_spend_of(&self, output: OutPoint) -> bool {
+        let inner = self.lock();
+        let mut spends = inner.wallet.tx_graph().outspends(output).iter();
+        spends.any(|txid| inner.wallet.get_tx(*txid).is_some())
+    }
+
     /// What anchor channels need for being closed on a bad day, in satoshi.
     pub(crate) fn reserve_sat(channels: usize) -> u64 {
         let one = get_reserve_per_channel(&AnchorChannelReserveContext::default());

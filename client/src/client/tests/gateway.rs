@@ -62,6 +62,8 @@ pub enum Manners {
     Refuses,
     /// It has no node.
     SwapsOnly,
+    /// It names no key of a node, so that it cannot sign invoices.
+    Nameless,
 }
 
 /// A fetched invoice, in hexadecimal. The wallet does not read it.
@@ -101,6 +103,12 @@ pub fn invoice(node: &Keypair, hash: PaymentHash, amount: Amount) -> String {
         .to_string()
 }
 
+impl FakeGateway {
+    fn node_key(&self) -> Option<PublicKey> {
+        (self.manners != Manners::Nameless).then(|| PublicKey::from_keypair(&self.node))
+    }
+}
+
 impl Fake {
     /// One more gateway, which takes a hundredth, and so many millisatoshi more.
     pub fn open_gateway(&mut self, manners: Manners, base_msat: u64) -> usize {
@@ -131,7 +139,7 @@ impl Fake {
         };
         let announcement = Announcement {
             key: gateway.key.x_only_public_key().0,
-            node_key: Some(PublicKey::from_keypair(&gateway.node)),
+            node_key: gateway.node_key(),
             swap_only: gateway.manners == Manners::SwapsOnly,
             api_url: gateway.url.clone(),
             send_fees: fees,
@@ -244,7 +252,7 @@ impl Fake {
         GatewayInfo {
             version: "test".into(),
             network: "regtest".into(),
-            node_key: Some(PublicKey::from_keypair(&gateway.node)),
+            node_key: gateway.node_key(),
             swap_only: gateway.manners == Manners::SwapsOnly,
             federations: vec![ServedFederation {
                 federation: self.genesis.id(),

@@ -2,6 +2,7 @@
 
 mod pay;
 mod receive;
+mod search;
 
 use guildmint_core::Amount;
 use guildmint_ln::PaymentHash;

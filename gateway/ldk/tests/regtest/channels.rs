@@ -47,7 +47,16 @@ fn a_channel_is_closed_together_and_all_money_is_in_the_wallets() {
     pay(&one, &two, 1, 1_000_000_000);
     one.close_channel(channel, Closing::Cooperative).unwrap();
     wait_for("the closing", || (world.mempool() > 0).then_some(()));
-    world.mine(6, &[&one, &two]);
+    // What is on its way is counted once, and so it is when it is in a block and not deep yet.
+    let all_sat = FUNDS.to_sat() + 1_000_000;
+    wait_for("the closing in the wallet", || {
+        (two.state().balances.unconfirmed_msat > 0).then_some(())
+    });
+    assert_eq!(total_sat(&two), all_sat);
+    for _ in 0..6 {
+        world.mine(1, &[&one, &two]);
+        assert_eq!(total_sat(&two), all_sat);
+    }
     one.wait_for_channel(channel, is_closed);
     two.wait_for_channel(channel, is_closed);
     wait_for("its share", || {
