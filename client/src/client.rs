@@ -429,6 +429,7 @@ impl Client {
                 }
                 Wish::Call(url, call) => self.call_gateway(id, url, call),
                 Wish::Watch(topic) => self.watch(id, topic),
+                Wish::Unwatch(topic) => self.lightning.unwatch(id, |one| *one == topic),
                 Wish::TryLater => self.try_later(id),
             }
         }

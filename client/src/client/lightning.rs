@@ -81,11 +81,16 @@ impl Lightning {
         self.troubles.remove(&id);
         if over {
             self.called.remove(&id);
-            for (watchers, _) in self.watches.values_mut() {
-                watchers.remove(&id);
-            }
-            self.watches.retain(|_, (watchers, _)| !watchers.is_empty());
+            self.unwatch(id, |_| true);
         }
+    }
+
+    /// An operation wants to hear no more of these. What nobody wants to hear of is asked no more.
+    pub(super) fn unwatch(&mut self, id: OperationId, of: impl Fn(&Topic) -> bool) {
+        self.watches.retain(|topic, (watchers, _)| {
+            let is_gone = of(topic) && watchers.remove(&id);
+            !(is_gone && watchers.is_empty())
+        });
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) enum Wish {
     Call(String, GatewayCall),
     /// Tell what guardians know of this, now and whenever it changes, until the operation has ended.
     Watch(Topic),
+    /// Tell no more of this.
+    Unwatch(Topic),
     /// Come back after a while, which grows as long as nothing changes.
     TryLater,
 }
@@ -84,6 +86,10 @@ impl<'a> Desk<'a> {
 
     pub(crate) fn watch(&mut self, topic: Topic) {
         self.wishes.push(Wish::Watch(topic));
+    }
+
+    pub(crate) fn unwatch(&mut self, topic: Topic) {
+        self.wishes.push(Wish::Unwatch(topic));
     }
 
     pub(crate) fn try_later(&mut self) {

@@ -230,6 +230,7 @@ async fn chunk_size(from: &mut (impl BufRead + Unpin)) -> Result<usize, RequestE
 #[cfg(test)]
 mod tests {
     use async_std::{io::Cursor, task::block_on};
+    use proptest::{prelude::*, sample::Index};
 
     use super::*;
 
@@ -346,6 +347,62 @@ mod tests {
                 matches!(answer, Err(RequestError::Unreachable(_))),
                 "{text}: {answer:?}"
             );
+        }
+    }
+
+    /// Pieces of answers, from which ones are made that are nearly right.
+    const PIECES: [&str; 16] = [
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.0 404\n",
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 204 No\r\n",
+        "Content-Length: 5\r\n",
+        "Content-Length: 18446744073709551615\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Connection: close\r\n",
+        "\r\n",
+        "5\r\n",
+        "ffffffffffffffff\r\n",
+        "0\r\n",
+        "12345",
+        ";x=\"",
+        "x: ",
+        "\0\u{ff}",
+    ];
+
+    /// What one reading may never do, whatever is sent: take more than it may, or leave what it has not said.
+    fn bounded(bytes: &[u8]) {
+        if let Ok(answer) = read(bytes) {
+            assert!(answer.body.len() <= LIMIT, "{answer:?}");
+            assert!((200..600).contains(&answer.status), "{answer:?}");
+            // An answer that keeps its connection ends by itself, wherever the stream goes on.
+            let mut longer = bytes.to_vec();
+            longer.extend_from_slice(b"HTTP/1.1 200 OK\r\n\r\n");
+            if answer.keeps {
+                assert_eq!(read(&longer).unwrap(), answer);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_within_bounds(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            bounded(&bytes);
+        }
+
+        #[test]
+        fn answers_that_are_nearly_right_are_read_within_bounds(
+            pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..12),
+            flips in prop::collection::vec((any::<Index>(), any::<u8>()), 0..3),
+        ) {
+            let mut bytes = pieces.concat().into_bytes();
+            for (place, byte) in flips {
+                if !bytes.is_empty() {
+                    let place = place.index(bytes.len());
+                    bytes[place] = byte;
+                }
+            }
+            bounded(&bytes);
         }
     }
 }

@@ -51,6 +51,8 @@ enum Stage {
     Choosing(Search),
     Receiving {
         receive: Receive,
+        /// Who else could make the invoice, should this one not.
+        search: Search,
         invoice: Option<String>,
         /// The transaction that claims the contract, while it is under way, and what arrives by it.
         claim: Option<(TxId, Amount)>,
@@ -100,7 +102,7 @@ impl LnReceive {
             }
             Seek::Lost(error) => Stage::Failed(refusal(&error)),
             Seek::Found(gateway, height) => {
-                return match self.begin(&gateway, height, desk) {
+                return match self.begin(search, &gateway, height, desk) {
                     Ok((stage, effects)) => {
                         self.stage = stage;
                         effects
@@ -120,6 +122,7 @@ impl LnReceive {
 
     fn begin(
         &self,
+        search: Search,
         gateway: &Announcement,
         height: u32,
         desk: &mut Desk<'_>,
@@ -133,6 +136,7 @@ impl LnReceive {
             started.map_err(|error| ClientError::Gateway(error.to_string()))?;
         let stage = Stage::Receiving {
             receive,
+            search,
             invoice: None,
             claim: None,
             credited: Amount::ZERO,
@@ -154,26 +158,55 @@ impl LnReceive {
                 };
                 self.seek(search, next, desk)
             }
-            (Stage::Receiving { receive, claim, .. }, happening) => {
-                if let Some(event) = self.hear(&receive, claim, happening, desk) {
-                    self.turn(receive, event, desk);
+            (
+                Stage::Receiving {
+                    receive,
+                    search,
+                    claim,
+                    ..
+                },
+                happening,
+            ) => {
+                let offer = receive.offer.offer.id(desk.federation.id);
+                let turned = match self.hear(&receive, claim, happening, desk) {
+                    Ok(Some(event)) => self.turn(receive, event, desk),
+                    Ok(None) => Ok(()),
+                    Err(refused) => Err(refused),
+                };
+                match turned {
+                    Ok(()) => self,
+                    Err(refused) => {
+                        desk.unwatch(Topic::Funding(offer));
+                        self.pass_over(search, refused, desk)
+                    }
                 }
-                self
             }
             (Stage::Failed(_), _) => self,
         }
     }
 
-    /// What a happening is to the payment.
+    /// ⚠ Nobody was shown an invoice yet, so that another gateway may make one, for an offer of its own.
+    fn pass_over(mut self, search: Search, refused: Reject, desk: &mut Desk<'_>) -> Self {
+        match search.passed_over(&refused.message) {
+            // What the last one says is more than that there is no other.
+            (_, Seek::Lost(_)) => {
+                self.stage = Stage::Failed(refused);
+                self
+            }
+            (search, next) => self.seek(search, next, desk),
+        }
+    }
+
+    /// What a happening is to the payment. The error: what its gateway will never do.
     fn hear(
         &mut self,
         receive: &Receive,
         claim: Option<(TxId, Amount)>,
         happening: Happening,
         desk: &mut Desk<'_>,
-    ) -> Option<ReceiveEvent> {
+    ) -> Result<Option<ReceiveEvent>, Reject> {
         let under_way = claim.map(|(txid, _)| txid);
-        match happening {
+        Ok(match happening {
             Happening::Resume | Happening::Time => Some(ReceiveEvent::Resume),
             Happening::Accepted(txid) if Some(txid) == under_way => {
                 self.claimed();
@@ -187,31 +220,30 @@ impl LnReceive {
                 self.claims(Some((remade.txid, remade.credited)));
                 None
             }
-            Happening::Gateway(result) => self.answered(receive, result, desk),
+            Happening::Gateway(result) => return answered(receive, result, desk),
             Happening::Watched(Topic::Clock, fact) => {
-                self.ask_whether_it_is_over(receive, height(&fact)?, desk);
+                if let Some(height) = height(&fact) {
+                    ask_whether_it_is_over(receive, height, desk);
+                }
                 None
             }
-            Happening::Watched(Topic::Funding(_), fact) => {
-                let answer: FundingAnswer = serde_json::from_value(fact).ok()?;
+            // ⚠ Of this offer; what was told of one before it may still be waiting.
+            Happening::Watched(Topic::Funding(offer), fact)
+                if offer == receive.offer.offer.id(desk.federation.id) =>
+            {
                 // Our own transaction tells when its notes are here.
-                under_way
-                    .is_none()
-                    .then_some(ReceiveEvent::Funding(answer, 0))
+                funded(fact, 0).filter(|_| under_way.is_none())
             }
             Happening::Found(Finding::Fact(fact)) => {
-                let answer: FundingAnswer = serde_json::from_value(fact).ok()?;
                 let height = receive.offer.offer.expires_at.saturating_add(1);
-                under_way
-                    .is_none()
-                    .then_some(ReceiveEvent::Funding(answer, height))
+                funded(fact, height).filter(|_| under_way.is_none())
             }
             Happening::Found(_) => {
                 desk.try_later();
                 None
             }
             _ => None,
-        }
+        })
     }
 
     fn claims(&mut self, next: Option<(TxId, Amount)>) {
@@ -237,65 +269,18 @@ impl LnReceive {
         }
     }
 
-    /// ⚠ A guardian that is behind knows no funding yet: only those whose clock is past the offer's last height are believed that there is none.
-    fn ask_whether_it_is_over(&self, receive: &Receive, height: u32, desk: &mut Desk<'_>) {
-        let expires_at = receive.offer.offer.expires_at;
-        let open = matches!(
-            receive.state,
-            ReceiveState::Asking | ReceiveState::Offered { .. }
-        );
-        if !open || height <= expires_at {
-            return;
-        }
-        let mut request = Topic::Funding(receive.offer.offer.id(desk.federation.id)).request();
-        if let ApiRequest::Module { parameters, .. } = &mut request {
-            parameters.insert("past".to_owned(), expires_at.to_string());
-        }
-        desk.ask(request, Rule::Same, funding);
-    }
-
-    /// What the gateway says. ⚠ An invoice that is not what was agreed is shown to nobody.
-    fn answered(
+    /// The module's state machine goes on. The error: what its gateway sent is not what was agreed.
+    fn turn(
         &mut self,
-        receive: &Receive,
-        result: Result<Json, RequestError>,
+        receive: Receive,
+        event: ReceiveEvent,
         desk: &mut Desk<'_>,
-    ) -> Option<ReceiveEvent> {
-        if receive.state != ReceiveState::Asking {
-            return None;
-        }
-        match result {
-            Ok(json) => {
-                let answer: Result<InvoiceAnswer, _> = serde_json::from_value(json);
-                let event = |answer: InvoiceAnswer| ReceiveEvent::Invoice(answer.invoice);
-                if answer.is_err() {
-                    desk.try_later();
-                }
-                answer.ok().map(event)
-            }
-            Err(RequestError::Problem(problem)) if !problem.retryable => {
-                self.stage = Stage::Failed(Reject::permanent(&problem.code, problem.detail));
-                None
-            }
-            Err(_) => {
-                desk.try_later();
-                None
-            }
-        }
-    }
-
-    /// The module's state machine goes on.
-    fn turn(&mut self, receive: Receive, event: ReceiveEvent, desk: &mut Desk<'_>) {
+    ) -> Result<(), Reject> {
         let Ok(ln) = desk.ln() else {
-            return;
+            return Ok(());
         };
-        let (receive, effects) = match receive.step(ln, desk.federation.network, event) {
-            Ok(next) => next,
-            Err(error) => {
-                self.stage = Stage::Failed(Reject::permanent("wrong_invoice", error));
-                return;
-            }
-        };
+        let next = receive.step(ln, desk.federation.network, event);
+        let (receive, effects) = next.map_err(|error| Reject::permanent("wrong_invoice", error))?;
         if let Stage::Receiving {
             receive: stored,
             invoice,
@@ -307,9 +292,10 @@ impl LnReceive {
             }
             *stored = receive;
         }
-        effects
-            .into_iter()
-            .for_each(|effect| self.carry_out(effect, desk));
+        for effect in effects {
+            self.carry_out(effect, desk);
+        }
+        Ok(())
     }
 
     fn carry_out(&mut self, effect: ReceiveEffect, desk: &mut Desk<'_>) {
@@ -372,6 +358,57 @@ impl LnReceive {
             details,
         }
     }
+}
+
+/// ⚠ A guardian that is behind knows no funding yet: only those whose clock is past the offer's last height are believed that there is none.
+fn ask_whether_it_is_over(receive: &Receive, height: u32, desk: &mut Desk<'_>) {
+    let expires_at = receive.offer.offer.expires_at;
+    let open = matches!(
+        receive.state,
+        ReceiveState::Asking | ReceiveState::Offered { .. }
+    );
+    if !open || height <= expires_at {
+        return;
+    }
+    let mut request = Topic::Funding(receive.offer.offer.id(desk.federation.id)).request();
+    if let ApiRequest::Module { parameters, .. } = &mut request {
+        parameters.insert("past".to_owned(), expires_at.to_string());
+    }
+    desk.ask(request, Rule::Same, funding);
+}
+
+/// What the gateway says. ⚠ An invoice that is not what was agreed is shown to nobody.
+fn answered(
+    receive: &Receive,
+    result: Result<Json, RequestError>,
+    desk: &mut Desk<'_>,
+) -> Result<Option<ReceiveEvent>, Reject> {
+    if receive.state != ReceiveState::Asking {
+        return Ok(None);
+    }
+    match result {
+        Ok(json) => {
+            let answer: Result<InvoiceAnswer, _> = serde_json::from_value(json);
+            let event = |answer: InvoiceAnswer| ReceiveEvent::Invoice(answer.invoice);
+            if answer.is_err() {
+                desk.try_later();
+            }
+            Ok(answer.ok().map(event))
+        }
+        Err(RequestError::Problem(problem)) if !problem.retryable => {
+            Err(Reject::permanent(&problem.code, problem.detail))
+        }
+        Err(_) => {
+            desk.try_later();
+            Ok(None)
+        }
+    }
+}
+
+/// What guardians know of the offer's funding, at this height.
+fn funded(fact: Json, height: u32) -> Option<ReceiveEvent> {
+    let answer: FundingAnswer = serde_json::from_value(fact).ok()?;
+    Some(ReceiveEvent::Funding(answer, height))
 }
 
 #[allow(clippy::unnecessary_wraps)]

@@ -140,11 +140,11 @@ impl Search {
 
     /// The gateway has answered, or not; then the next is asked.
     pub(crate) fn heard(
-        mut self,
+        self,
         result: Result<Json, RequestError>,
         federation: FederationId,
     ) -> (Self, Seek) {
-        let Step::Asking(height, left) = &mut self.step else {
+        let Step::Asking(height, left) = &self.step else {
             let next = self.next();
             return (self, next);
         };
@@ -155,13 +155,20 @@ impl Search {
         };
         match works(result, federation, &gateway) {
             Ok(()) => (self, Seek::Found(gateway, height)),
-            Err(trouble) => {
-                left.remove(0);
+            Err(trouble) => self.passed_over(&trouble),
+        }
+    }
+
+    /// The one that was asked will not do for this reason; then the next is asked.
+    pub(crate) fn passed_over(mut self, trouble: &str) -> (Self, Seek) {
+        if let Step::Asking(_, left) = &mut self.step {
+            if !left.is_empty() {
+                let gateway = left.remove(0);
                 self.trouble = Some(format!("{}: {trouble}", gateway.api_url));
-                let next = self.next();
-                (self, next)
             }
         }
+        let next = self.next();
+        (self, next)
     }
 
     /// Those that f + 1 guardians vouch for first, one of whom is honest; then the cheapest. ⚠ Last of all, for who wants to be paid, those whose

@@ -88,3 +88,25 @@ fn a_refund_is_made_once_however_often_it_is_asked_for() {
     assert_eq!(world.balance(0), FUNDS);
     balanced(&world);
 }
+
+/// What nobody was shown yet another may make.
+#[test]
+fn an_invoice_that_one_gateway_refuses_or_falsifies_the_next_one_makes() {
+    for manners in [Manners::Refuses, Manners::Greedy, Manners::OtherHash] {
+        let mut world = world(manners);
+        world.fake.open_gateway(Manners::Honest, 0);
+        world.fake.vouch(0, 2);
+        let operation = world.start(0, be_paid(AMOUNT));
+        world.run(0, |user| {
+            let view = user.client.operation(operation).unwrap();
+            view.details["invoice"].is_string()
+        });
+        let shown = view(&world, operation);
+        assert_eq!(shown.state, "waiting", "{shown:?}");
+        assert_eq!(world.users[0].calls[0].0, "http://gateway-0/");
+        let hash = shown.details["payment_hash"].as_str().unwrap();
+        world.fake.pay_invoice(1, hash.parse().unwrap()).unwrap();
+        assert_eq!(world.end(0, operation).state, "claimed", "{manners:?}");
+        assert_eq!(world.balance(0), FUNDS + AMOUNT, "{manners:?}");
+    }
+}
