@@ -101,7 +101,10 @@ impl Measured {
 
     /// What this takes of what another one takes.
     fn ratio(&self, other: &Self) -> [String; 8] {
-        let times = |this: f64, other: f64| format!("× {:.1}", this / other.max(f64::EPSILON));
+        let times = |this: f64, other: f64| match this / other.max(f64::EPSILON) {
+            less if less < 1.0 => format!("× {less:.3}"),
+            more => format!("× {more:.1}"),
+        };
         let took = |percent| {
             let (this, other) = (self.percentile(percent), other.percentile(percent));
             times(this.as_secs_f64(), other.as_secs_f64())

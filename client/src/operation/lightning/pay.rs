@@ -169,18 +169,10 @@ impl LnPay {
 
     pub(in super::super) fn step(mut self, happening: Happening, desk: &mut Desk<'_>) -> Self {
         match (self.stage.clone(), happening) {
-            (Stage::Choosing(search), happening) => {
-                let (search, next) = match happening {
-                    Happening::Resume | Happening::Time => {
-                        let next = search.next();
-                        (search, next)
-                    }
-                    Happening::Found(finding) => search.found(finding, desk.federation),
-                    Happening::Gateway(result) => search.heard(result, desk.federation.id),
-                    _ => return self,
-                };
-                self.seek(search, next, desk)
-            }
+            (Stage::Choosing(search), happening) => match search.step(happening, desk) {
+                Some((search, next)) => self.seek(search, next, desk),
+                None => self,
+            },
             (
                 Stage::Paying {
                     pay, transaction, ..

@@ -13,6 +13,7 @@ use crate::{
     federation::Federation,
     gateway::GatewayCall,
     inquiry::Question,
+    operation::{Desk, Happening},
     watch::Topic,
 };
 
@@ -108,6 +109,19 @@ impl Search {
     fn lost(&self) -> ClientError {
         let reason = self.trouble.clone();
         ClientError::NoGateway(reason.unwrap_or_else(|| "none is listed that could".to_owned()))
+    }
+
+    /// What a happening is to an operation that searches.
+    pub(super) fn step(self, happening: Happening, desk: &Desk<'_>) -> Option<(Self, Seek)> {
+        match happening {
+            Happening::Resume | Happening::Time => {
+                let next = self.next();
+                Some((self, next))
+            }
+            Happening::Found(finding) => Some(self.found(finding, desk.federation)),
+            Happening::Gateway(result) => Some(self.heard(result, desk.federation.id)),
+            _ => None,
+        }
     }
 
     /// Guardians have answered.

@@ -104,6 +104,18 @@ fn an_invoice_that_one_gateway_refuses_or_falsifies_the_next_one_makes() {
         let shown = view(&world, operation);
         assert_eq!(shown.state, "waiting", "{shown:?}");
         assert_eq!(world.users[0].calls[0].0, "http://gateway-0/");
+        // What the first one was to be paid for is asked no more.
+        world.pass(0, 70_000);
+        let asked = world.users[0].asked.len();
+        world.pass(0, 120_000);
+        let fundings: std::collections::BTreeSet<_> = world.users[0].asked[asked..]
+            .iter()
+            .filter_map(|(_, request)| match request {
+                ApiRequest::Module { path, .. } if path.starts_with("fundings/") => Some(path),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(fundings.len(), 1, "{fundings:?}");
         let hash = shown.details["payment_hash"].as_str().unwrap();
         world.fake.pay_invoice(1, hash.parse().unwrap()).unwrap();
         assert_eq!(world.end(0, operation).state, "claimed", "{manners:?}");
