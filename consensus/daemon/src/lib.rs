@@ -32,6 +32,8 @@ pub mod pages;
 #[cfg(feature = "serve")]
 pub mod problem;
 #[cfg(feature = "serve")]
+pub mod program;
+#[cfg(feature = "serve")]
 mod signal;
 #[cfg(feature = "serve")]
 pub mod signals;

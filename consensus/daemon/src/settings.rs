@@ -1,11 +1,16 @@
 //! What a program runs with: flags, environment and a file, and which of them a value came from.
 
+mod admin;
+pub mod texts;
+
 use std::{collections::BTreeMap, env, fmt, path::Path};
 
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use crate::files::{read_toml, FileError};
+
+pub use admin::{admin_hosts, open_metrics, trusted_proxies, AdminSettings};
 
 /// A setting: its name, from which its flag (`--api-listen`) and its variable (`GUILDMINT_API_LISTEN`) follow, and what it may be.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +36,23 @@ impl PartialEq for Key {
 impl Eq for Key {}
 
 impl Key {
+    /// A setting of the program whose environment variables start with the prefix. All of its value may be seen.
+    #[must_use]
+    pub const fn new(
+        prefix: &'static str,
+        name: &'static str,
+        default: Option<&'static str>,
+        expected: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            default,
+            expected,
+            prefix,
+            shown: None,
+        }
+    }
+
     /// Its flag.
     #[must_use]
     pub fn flag(&self) -> String {
@@ -107,6 +129,15 @@ pub enum SettingError {
     },
 }
 
+/// What a setting is, and who says so; nothing if nobody does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explained {
+    /// What people may see of it.
+    pub value: Option<String>,
+    /// Where it came from.
+    pub source: Option<Source>,
+}
+
 /// Everything that says what a setting is.
 #[derive(Clone, Default)]
 pub struct Sources {
@@ -163,6 +194,30 @@ impl Sources {
             None => Ok(None),
             Some(_) => self.get(key, parse).map(Some),
         }
+    }
+
+    /// A setting that is a list with commas between, each item read by `parse`. Empty if nobody says anything.
+    ///
+    /// # Errors
+    /// If `parse` makes nothing of an item.
+    pub fn list<T>(
+        &self,
+        key: Key,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, SettingError> {
+        let items = self.find(key, |text| texts::list(text, &parse))?;
+        Ok(items.unwrap_or_default())
+    }
+
+    /// Settings by their names, for people who wonder where they came from.
+    #[must_use]
+    pub fn explain(&self, keys: &[Key]) -> BTreeMap<&'static str, Explained> {
+        let explained = keys.iter().map(|key| {
+            let (value, source) = self.text(*key).unzip();
+            let value = value.map(|value| key.show(value));
+            (key.name, Explained { value, source })
+        });
+        explained.collect()
     }
 
     /// A setting, read by `parse`.

@@ -1,10 +1,8 @@
 //! What a guardian runs with: files, environment and flags, and which of them a value came from.
 
-mod admin;
 mod passphrase;
 
-pub use admin::AdminSettings;
-pub use passphrase::{first_line, read_passphrase, read_passphrase_file};
+pub use passphrase::{read_passphrase, read_passphrase_file};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +13,7 @@ use std::{
 
 use bitcoin::secp256k1::XOnlyPublicKey;
 use guildmint_core::{GenesisConfig, PeerId};
-use guildmint_daemon::logs::levels;
+use guildmint_daemon::{logs::levels, settings::texts::is_electrum_url};
 use serde_json::{json, Value as Json};
 use thiserror::Error;
 
@@ -31,11 +29,9 @@ use crate::{
 pub mod keys;
 mod parse;
 
-pub(crate) use parse::is_electrum_url;
-
 pub use guildmint_daemon::{
     logs::LogFormat,
-    settings::{Key, SettingError, Source, Sources},
+    settings::{AdminSettings, Key, SettingError, Source, Sources},
 };
 
 /// Environment variables start with this.
@@ -99,8 +95,8 @@ impl Settings {
         Ok(Self {
             api_listen: sources.get(keys::API_LISTEN, |address| address.parse().ok())?,
             admin_listen: sources.get(keys::ADMIN_LISTEN, |address| address.parse().ok())?,
-            p2p_listen: sources.get(keys::P2P_LISTEN, |addresses| {
-                parse::list(addresses, |address| address.starts_with('/'))
+            p2p_listen: sources.list(keys::P2P_LISTEN, |address| {
+                address.starts_with('/').then(|| address.to_owned())
             })?,
             api_url: sources.find(keys::API_URL, parse::api_url)?,
             p2p_address: sources.find(keys::P2P_ADDRESS, parse::p2p_addresses)?,
@@ -110,31 +106,21 @@ impl Settings {
             vouch: sources
                 .find(keys::VOUCH, parse::gateway_keys)?
                 .unwrap_or_default(),
-            electrum: sources
-                .find(keys::ELECTRUM, parse::electrum_urls)?
-                .unwrap_or_default(),
+            electrum: sources.list(keys::ELECTRUM, |url| {
+                is_electrum_url(url).then(|| url.to_owned())
+            })?,
             log_format: sources.get(keys::LOG_FORMAT, |format| format.parse().ok())?,
             log: sources.get(keys::LOG, levels)?,
             database: sources.get(keys::DATABASE, Database::parse)?,
-            admin: AdminSettings::resolve(sources)?,
-            unfreeze: match sources.text(keys::UNFREEZE) {
-                None => None,
-                Some(_) => Some(sources.get(keys::UNFREEZE, |number| number.parse().ok())?),
-            },
+            admin: AdminSettings::resolve(sources, ENVIRONMENT_PREFIX)?,
+            unfreeze: sources.find(keys::UNFREEZE, |number| number.parse().ok())?,
         })
     }
 
     /// Each setting with where it came from, for people who wonder.
     #[must_use]
     pub fn explain(sources: &Sources) -> Json {
-        let explained = Self::KEYS.iter().map(|key| {
-            let explained = match sources.text(*key) {
-                Some((value, source)) => json!({"value": key.show(value), "source": source}),
-                None => json!({"value": null, "source": null}),
-            };
-            (key.name.to_owned(), explained)
-        });
-        Json::Object(explained.collect())
+        json!(sources.explain(&Self::KEYS))
     }
 }
 

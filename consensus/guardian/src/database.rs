@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use guildmint_core::ledger::{Key, Memory};
+use guildmint_daemon::settings::texts::first_word;
 use guildmint_engine::Federation;
 use guildmint_store::{PostgresStore, PostgresUrl, SqliteStore, Store, StoreError};
 
@@ -33,11 +34,7 @@ impl Database {
         match Self::parse(text) {
             Some(Self::Sqlite) => text.to_owned(),
             Some(Self::Postgres(url)) => url.to_string(),
-            // Whatever it is, a password is not the first word.
-            None => match text.split_once(|c: char| !c.is_ascii_alphanumeric()) {
-                Some((first, _)) => format!("{first}…"),
-                None => text.to_owned(),
-            },
+            None => first_word(text),
         }
     }
 }

@@ -4,21 +4,18 @@ mod backup_commands;
 mod revise_commands;
 mod setup_commands;
 
-use std::{
-    fs::File,
-    io::{self, IsTerminal as _},
-    net::SocketAddr,
-    process::ExitCode,
-};
+use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::Context as _;
 use guildmint_api::Token;
-use guildmint_daemon::logs;
-
+use guildmint_daemon::{
+    logs,
+    program::{complaint, fail, given_password, limit_threads},
+};
 use guildmintd::{
     admin,
     cli::{AdminCommand, Command, ConfigCommand, Options, RecoverWallet},
-    config::{first_line, read_local, read_passphrase, Config, ConfigError, Settings},
+    config::{read_local, read_passphrase, Config, ConfigError, Settings},
     files::Hidden,
     founding::{self, Founded, Founding},
     modules,
@@ -27,7 +24,7 @@ use guildmintd::{
     secrets::Cost,
     Database,
 };
-use serde_json::{json, Value as Json};
+use serde_json::Value as Json;
 use structopt::{
     clap::{Error as UsageError, ErrorKind},
     StructOpt,
@@ -43,13 +40,6 @@ const STEP_PATIENCE_SECONDS: u64 = 120;
 
 /// What is wrong if there is no cookie.
 const NOT_RUNNING: &str = "start the guardian first, in another terminal: guildmintd run";
-
-/// What is said of an argument that nobody expected, in its place.
-const ONE_TOO_MANY: &str =
-    "there is an argument too many, which is not shown here: it may be a secret; see --help";
-
-/// How async-std learns how many threads it may have.
-const THREADS_VARIABLE: &str = "ASYNC_STD_THREAD_COUNT";
 
 fn main() -> ExitCode {
     let command = match Command::from_iter_safe(std::env::args_os()) {
@@ -113,7 +103,10 @@ fn start(options: Options) -> anyhow::Result<bool> {
     let settings = Settings::resolve(&sources)?;
     let passphrase = read_passphrase(&sources)?;
     logs::start(&settings.log, settings.log_format);
-    limit_threads();
+    // A quarter of the processors is enough for all that waits for others. With more, an epoch's many small steps spend their time waking one
+    // another up.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    limit_threads(processors / 4);
     if founding::is_due(&data_dir) {
         let founding = Founding {
             data_dir: data_dir.clone(),
@@ -156,15 +149,6 @@ fn put((options, Question { path, body }): (Options, Question)) -> anyhow::Resul
     );
     println!("{answer:#}");
     Ok(true)
-}
-
-/// A quarter of the processors is enough for all that waits for others: what is slow has threads of its own. With more, an
-/// epoch's many small steps spend their time waking one another up.
-fn limit_threads() {
-    if std::env::var_os(THREADS_VARIABLE).is_none() {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        std::env::set_var(THREADS_VARIABLE, (processors / 4).max(1).to_string());
-    }
 }
 
 fn show(options: Options, effective: bool) -> anyhow::Result<bool> {
@@ -226,19 +210,8 @@ fn set_admin(command: AdminCommand) -> anyhow::Result<bool> {
     match command {
         AdminCommand::SetPassword { from, options } => {
             let (data_dir, _) = options.sources()?;
-            let password = match from {
-                Some(path) => {
-                    first_line(File::open(&path).with_context(|| path.display().to_string())?)
-                }
-                None => {
-                    anyhow::ensure!(
-                        !io::stdin().is_terminal(),
-                        "a password that is typed here would show; give --from, or pipe it in"
-                    );
-                    first_line(io::stdin())
-                }
-            };
-            admin::set_password(&data_dir, &password.context("no password")?, Cost::STRONG)?;
+            let password = given_password(from.as_deref())?;
+            admin::set_password(&data_dir, &password, Cost::STRONG)?;
         }
         AdminCommand::RemovePassword(options) => {
             let (data_dir, _) = options.sources()?;
@@ -248,26 +221,16 @@ fn set_admin(command: AdminCommand) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-fn names_option(error: &UsageError) -> bool {
-    let argument = error.info.iter().flatten().next();
-    argument.is_some_and(|argument| argument.starts_with('-'))
-}
-
 fn usage(error: &UsageError) -> ExitCode {
     match error.kind {
         ErrorKind::HelpDisplayed | ErrorKind::VersionDisplayed => {
             println!("{}", error.message);
             ExitCode::SUCCESS
         }
-        // It may be a password that was given in the wrong place.
-        ErrorKind::UnknownArgument if !names_option(error) => fail("usage", ONE_TOO_MANY, 2),
-        _ => fail("usage", &error.message, 2),
+        kind => {
+            let argument = error.info.iter().flatten().next().map(String::as_str);
+            let unknown = argument.filter(|_| kind == ErrorKind::UnknownArgument);
+            fail("usage", complaint(unknown, &error.message), 2)
+        }
     }
-}
-
-fn fail(code: &str, message: &str, status: u8) -> ExitCode {
-    eprintln!("{message}");
-    let error = json!({"code": code, "message": message, "retryable": false});
-    println!("{:#}", json!({ "error": error }));
-    ExitCode::from(status)
 }

@@ -155,7 +155,7 @@ impl Federation for Carrier {
         let wanted: Option<OperationId> = match operation {
             None => None,
             Some(name) => Some(name.parse().map_err(|_| EcashError {
-                code: "no_such_operation".to_owned(),
+                code: "operation_not_found".to_owned(),
                 message: "this is no operation's name, such as op-1".to_owned(),
                 retryable: false,
             })?),

@@ -1,7 +1,7 @@
 //! What a gateway runs with.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -10,7 +10,11 @@ pub use guildmint_daemon::logs::LogFormat;
 use guildmint_daemon::{
     files::FileError,
     logs::levels,
-    settings::{environment, read_file, Key, SettingError, Sources},
+    settings::{
+        environment, read_file,
+        texts::{first_word, is_electrum_url, is_host_and_port},
+        AdminSettings, Key, SettingError, Sources,
+    },
 };
 use guildmint_gateway_store::PostgresUrl;
 use serde_json::{json, Value as Json};
@@ -23,18 +27,14 @@ pub const CONFIG_FILE: &str = "gatewayd.toml";
 pub const ENVIRONMENT_PREFIX: &str = "GUILDMINT_GATEWAY_";
 
 const fn key(name: &'static str, default: Option<&'static str>, expected: &'static str) -> Key {
-    Key {
-        name,
-        default,
-        expected,
-        prefix: ENVIRONMENT_PREFIX,
-        shown: None,
-    }
+    Key::new(ENVIRONMENT_PREFIX, name, default, expected)
 }
 
 /// The settings, by name.
 pub mod keys {
-    use super::{key, shown_database, Key};
+    use guildmint_daemon::settings::{admin_hosts, open_metrics, trusted_proxies};
+
+    use super::{key, shown_database, Key, ENVIRONMENT_PREFIX};
 
     /// The data directory. Not in the file, which is in it.
     pub const DATA_DIR: Key = key(
@@ -120,23 +120,11 @@ pub mod keys {
         "levels of detail, such as info or warn,guildmint_gatewayd=debug",
     );
     /// Names of the operator's listener.
-    pub const ADMIN_HOSTS: Key = key(
-        "admin_hosts",
-        None,
-        "names under which your browser finds the operator's page; several with commas between",
-    );
+    pub const ADMIN_HOSTS: Key = admin_hosts(ENVIRONMENT_PREFIX);
     /// Whether metrics are open.
-    pub const OPEN_METRICS: Key = key(
-        "open_metrics",
-        Some("false"),
-        "true or false: whether /metrics needs no token",
-    );
+    pub const OPEN_METRICS: Key = open_metrics(ENVIRONMENT_PREFIX);
     /// Proxies that say for whom they ask.
-    pub const TRUSTED_PROXIES: Key = key(
-        "trusted_proxies",
-        None,
-        "addresses of your own proxies, such as 127.0.0.1, which write X-Forwarded-For; several with commas between",
-    );
+    pub const TRUSTED_PROXIES: Key = trusted_proxies(ENVIRONMENT_PREFIX);
 }
 
 /// All that may stand in the file.
@@ -202,12 +190,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What is logged.
     pub log: String,
-    /// Names of the operator's listener.
-    pub admin_hosts: Vec<String>,
-    /// Whether metrics need no token.
-    pub open_metrics: bool,
-    /// Proxies that are believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Who may see what is the operator's.
+    pub admin: AdminSettings,
     /// ⚠ Start on a database that may be an old copy.
     pub accept_old_copy: bool,
 }
@@ -255,7 +239,10 @@ impl Settings {
             "none" => Some(Lightning::None),
             _ => None,
         })?;
-        let electrum = sources.find(keys::ELECTRUM, electrum_url)?;
+        let electrum = sources.find(keys::ELECTRUM, |url| {
+            // A list of several is text with commas by now.
+            is_electrum_url(url).then(|| url.to_owned())
+        })?;
         if lightning == Lightning::Ldk && electrum.is_none() {
             let missing = SettingError::Missing(keys::ELECTRUM);
             return Err(ConfigError::NoChain(Box::new(missing)));
@@ -269,7 +256,7 @@ impl Settings {
             electrum,
             lightning,
             lightning_listen: sources.get(keys::LIGHTNING_LISTEN, |text| text.parse().ok())?,
-            lightning_announce: list(sources, keys::LIGHTNING_ANNOUNCE, |item| {
+            lightning_announce: sources.list(keys::LIGHTNING_ANNOUNCE, |item| {
                 is_host_and_port(item).then(|| item.to_owned())
             })?,
             alias: sources.get(keys::ALIAS, |text| {
@@ -282,12 +269,7 @@ impl Settings {
             witness_dir: sources.find(keys::WITNESS_DIR, |path| Some(PathBuf::from(path)))?,
             log_format: sources.get(keys::LOG_FORMAT, |format| format.parse().ok())?,
             log: sources.get(keys::LOG, levels)?,
-            admin_hosts: list(sources, keys::ADMIN_HOSTS, |name| {
-                let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-                (!name.is_empty() && name.bytes().all(is_part)).then(|| name.to_owned())
-            })?,
-            open_metrics: sources.get(keys::OPEN_METRICS, |text| text.parse().ok())?,
-            trusted_proxies: list(sources, keys::TRUSTED_PROXIES, |text| text.parse().ok())?,
+            admin: AdminSettings::resolve(sources, ENVIRONMENT_PREFIX)?,
             accept_old_copy: false,
         })
     }
@@ -295,39 +277,8 @@ impl Settings {
     /// Each setting with where it came from, for people who wonder.
     #[must_use]
     pub fn explain(sources: &Sources) -> Json {
-        let explained = KEYS.iter().map(|key| {
-            let explained = match sources.text(*key) {
-                Some((value, source)) => json!({"value": key.show(value), "source": source}),
-                None => json!({"value": null, "source": null}),
-            };
-            (key.name.to_owned(), explained)
-        });
-        Json::Object(explained.collect())
+        json!(sources.explain(&KEYS))
     }
-}
-
-fn list<T>(
-    sources: &Sources,
-    key: Key,
-    parse: impl Fn(&str) -> Option<T>,
-) -> Result<Vec<T>, SettingError> {
-    let items = sources.find(key, |text| {
-        text.split(',').map(str::trim).map(&parse).collect()
-    })?;
-    Ok(items.unwrap_or_default())
-}
-
-fn is_host_and_port(text: &str) -> bool {
-    let parts = text.rsplit_once(':');
-    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-}
-
-fn electrum_url(url: &str) -> Option<String> {
-    let address = url
-        .strip_prefix("tcp://")
-        .or_else(|| url.strip_prefix("ssl://"))?;
-    // A list of several is text with commas by now.
-    (!url.contains(',') && is_host_and_port(address)).then(|| url.to_owned())
 }
 
 fn api_url(url: &str) -> Option<String> {
@@ -347,11 +298,7 @@ fn shown_database(text: &str) -> String {
     match (text, text.parse::<PostgresUrl>()) {
         ("sqlite", _) => text.to_owned(),
         (_, Ok(url)) => url.to_string(),
-        // Whatever it is, a password is not the first word.
-        (_, Err(_)) => match text.split_once(|c: char| !c.is_ascii_alphanumeric()) {
-            Some((first, _)) => format!("{first}…"),
-            None => text.to_owned(),
-        },
+        (_, Err(_)) => first_word(text),
     }
 }
 

@@ -441,13 +441,13 @@ async fn open(handle: &Handle, settings: &Settings) -> Result<(Serving, Serving)
         program: PROGRAM,
         token: write_cookie(&settings.data_dir)?,
         password: Arc::new(PasswordFile(settings.data_dir.clone())),
-        open_metrics: settings.open_metrics,
-        hosts: settings.admin_hosts.clone(),
+        open_metrics: settings.admin.open_metrics,
+        hosts: settings.admin.hosts.clone(),
     };
     let limits = Limits {
         stop: STOP_PATIENCE,
         body_bytes: api::MAX_BODY_BYTES,
-        trusted_proxies: settings.trusted_proxies.clone(),
+        trusted_proxies: settings.admin.trusted_proxies.clone(),
         ..Limits::default()
     };
     let (server, routes) = api::public(handle.clone());

@@ -3,16 +3,15 @@
 mod cli;
 
 use std::{
-    fs::File,
-    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::Context as _;
 use guildmint_daemon::{
-    admin::files::{first_line, remove_password, set_password},
+    admin::files::{remove_password, set_password},
     logs,
+    program::{complaint, fail, given_password, limit_threads},
     settings::Sources,
     Cost,
 };
@@ -22,7 +21,6 @@ use guildmint_gatewayd::{
     seed::Seed,
     RunError,
 };
-use serde_json::json;
 use structopt::{
     clap::{Error as UsageError, ErrorKind},
     StructOpt,
@@ -32,9 +30,6 @@ use cli::{AdminCommand, Arguments, Command, ConfigCommand, SeedCommand};
 
 /// Seconds to wait for a gateway that is asked how it is.
 const PATIENCE_SECONDS: u64 = 10;
-
-/// How async-std learns how many threads it may have.
-const THREADS_VARIABLE: &str = "ASYNC_STD_THREAD_COUNT";
 
 fn main() -> ExitCode {
     let arguments = match Arguments::from_iter_safe(std::env::args_os()) {
@@ -89,10 +84,7 @@ fn start(
         ..Settings::resolve(data_dir, sources)?
     };
     let panics_end = logs::start(&settings.log, settings.log_format);
-    if std::env::var_os(THREADS_VARIABLE).is_none() {
-        // All that is slow has threads of its own.
-        std::env::set_var(THREADS_VARIABLE, "2");
-    }
+    limit_threads(2);
     async_std::task::block_on(run(settings, words.as_deref(), panics_end))?;
     Ok(())
 }
@@ -101,19 +93,8 @@ fn start(
 fn set_admin(data_dir: &Path, command: AdminCommand) -> anyhow::Result<()> {
     match command {
         AdminCommand::SetPassword { from } => {
-            let password = match from {
-                Some(path) => {
-                    first_line(File::open(&path).with_context(|| path.display().to_string())?)
-                }
-                None => {
-                    anyhow::ensure!(
-                        !io::stdin().is_terminal(),
-                        "a password that is typed here would show; give --from, or pipe it in"
-                    );
-                    first_line(io::stdin())
-                }
-            };
-            set_password(data_dir, &password.context("no password")?, Cost::STRONG)?;
+            let password = given_password(from.as_deref())?;
+            set_password(data_dir, &password, Cost::STRONG)?;
         }
         AdminCommand::RemovePassword => {
             remove_password(data_dir)?;
@@ -122,24 +103,17 @@ fn set_admin(data_dir: &Path, command: AdminCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn names_option(error: &UsageError) -> bool {
-    let argument = error.info.iter().flatten().next();
-    argument.is_some_and(|argument| argument.starts_with('-'))
-}
-
 fn usage(error: &UsageError) -> ExitCode {
     match error.kind {
         ErrorKind::HelpDisplayed | ErrorKind::VersionDisplayed => {
             println!("{}", error.message);
             ExitCode::SUCCESS
         }
-        // It may be a password, or words, given in the wrong place.
-        ErrorKind::UnknownArgument if !names_option(error) => fail(
-            "usage",
-            "there is an argument too many, which is not shown here: it may be a secret; see --help",
-            2,
-        ),
-        _ => fail("usage", &error.message, 2),
+        kind => {
+            let argument = error.info.iter().flatten().next().map(String::as_str);
+            let unknown = argument.filter(|_| kind == ErrorKind::UnknownArgument);
+            fail("usage", complaint(unknown, &error.message), 2)
+        }
     }
 }
 
@@ -153,11 +127,4 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         }
         _ => fail("failed", &format!("{error:#}"), 1),
     }
-}
-
-fn fail(code: &str, message: &str, status: u8) -> ExitCode {
-    eprintln!("{message}");
-    let error = json!({"code": code, "message": message, "retryable": false});
-    println!("{:#}", json!({ "error": error }));
-    ExitCode::from(status)
 }

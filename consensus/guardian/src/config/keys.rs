@@ -1,18 +1,12 @@
 //! The settings, by name.
 
-use guildmint_daemon::settings::Key;
+use guildmint_daemon::settings::{self, Key};
 
 use super::ENVIRONMENT_PREFIX;
 use crate::database::Database;
 
 const fn key(name: &'static str, default: Option<&'static str>, expected: &'static str) -> Key {
-    Key {
-        name,
-        default,
-        expected,
-        prefix: ENVIRONMENT_PREFIX,
-        shown: None,
-    }
+    Key::new(ENVIRONMENT_PREFIX, name, default, expected)
 }
 
 /// The data directory. Neither in `local.toml`, which is in it, nor guessed.
@@ -91,12 +85,8 @@ pub const UNFREEZE: Key = key(
     "the number of a freeze of deposits, as guildmintd status shows it",
 );
 /// Names of the operator's listener.
-pub const ADMIN_HOSTS: Key = key("admin_hosts", None, "names under which your browser finds the operator's pages, such as guardian.example.org; several with commas between");
+pub const ADMIN_HOSTS: Key = settings::admin_hosts(ENVIRONMENT_PREFIX);
 /// Whether metrics are open.
-pub const OPEN_METRICS: Key = key(
-    "open_metrics",
-    Some("false"),
-    "true or false: whether /metrics needs no token",
-);
+pub const OPEN_METRICS: Key = settings::open_metrics(ENVIRONMENT_PREFIX);
 /// Proxies that say for whom they ask.
-pub const TRUSTED_PROXIES: Key = key("trusted_proxies", None, "addresses of your own proxies, such as 127.0.0.1, which write X-Forwarded-For; several with commas between");
+pub const TRUSTED_PROXIES: Key = settings::trusted_proxies(ENVIRONMENT_PREFIX);

@@ -35,25 +35,3 @@ pub(crate) fn gateway_keys(text: &str) -> Option<BTreeSet<XOnlyPublicKey>> {
     let keys: Option<BTreeSet<_>> = text.split(',').map(|key| key.trim().parse().ok()).collect();
     keys.filter(|keys| keys.len() <= MAX_VOUCHED)
 }
-
-/// Electrum servers with commas between.
-pub(crate) fn electrum_urls(text: &str) -> Option<Vec<String>> {
-    list(text, is_electrum_url)
-}
-
-/// Items with commas between, if all are valid.
-pub(crate) fn list(text: &str, is_valid: impl Fn(&str) -> bool) -> Option<Vec<String>> {
-    let items = text.split(',').map(str::trim);
-    items
-        .map(|item| is_valid(item).then(|| item.to_owned()))
-        .collect()
-}
-
-/// Whether this names an Electrum server.
-pub(crate) fn is_electrum_url(url: &str) -> bool {
-    let address = url
-        .strip_prefix("tcp://")
-        .or_else(|| url.strip_prefix("ssl://"));
-    let host_and_port = address.and_then(|address| address.rsplit_once(':'));
-    host_and_port.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-}

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-pub use guildmint_daemon::admin::files::first_line;
+use guildmint_daemon::admin::files::first_line;
 use zeroize::Zeroizing;
 
 use super::{keys, ConfigError, Sources};

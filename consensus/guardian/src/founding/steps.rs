@@ -23,7 +23,7 @@ use guildmint_wallet_electrum::{Observer as Electrum, Settings as ElectrumSettin
 use serde_json::{json, Value as Json};
 use zeroize::Zeroizing;
 
-use crate::config::is_electrum_url;
+use guildmint_daemon::settings::texts::is_electrum_url;
 
 use super::{
     organizer::{Inbox, Organizer, Together},

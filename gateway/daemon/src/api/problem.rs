@@ -61,7 +61,12 @@ pub(super) fn node(refusal: &Refusal) -> Problem {
 
 /// Why a federation's client does not do something.
 pub(super) fn ecash(error: &EcashError) -> Problem {
-    Problem::new(422, &error.code, error, error.retryable)
+    let status = match (error.code.as_str(), error.retryable) {
+        ("operation_not_found", _) => 404,
+        (_, true) => 503,
+        (_, false) => 422,
+    };
+    Problem::new(status, &error.code, error, error.retryable)
 }
 
 /// Why a federation is not joined.

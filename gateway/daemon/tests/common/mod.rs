@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use bitcoin::Network;
 use guildmint_client::{Command, Reply};
 use guildmint_core::{Amount, FederationId};
+use guildmint_daemon::settings::AdminSettings;
 use guildmint_gateway::{
     federation::{
         fake::{user_key, FakeFederation},
@@ -54,9 +55,7 @@ pub fn settings(folder: &TempDir) -> Settings {
         witness_dir: None,
         log_format: LogFormat::Text,
         log: "info".to_owned(),
-        admin_hosts: Vec::new(),
-        open_metrics: false,
-        trusted_proxies: Vec::new(),
+        admin: AdminSettings::default(),
         accept_old_copy: false,
     }
 }
