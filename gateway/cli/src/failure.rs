@@ -77,7 +77,8 @@ impl Failure {
 
     /// Whether what a gateway says leaves open what it has done.
     pub fn is_open(&self, status: u16) -> bool {
-        status >= 500 && ["timed_out", "internal", "failed"].contains(&self.code.as_str())
+        let open = ["timed_out", "internal", "stopping", "failed"];
+        status >= 500 && open.contains(&self.code.as_str())
     }
 
     /// The document for programs.

@@ -145,7 +145,9 @@ fn what_may_have_been_done_is_not_called_retryable() {
         (&"no_gateway".into(), &true.into())
     );
     let late = "HTTP/1.1 503 No\r\ncontent-length: 53\r\n\r\n{\"code\":\"timed_out\",\"detail\":\"late\",\"retryable\":true}";
-    for answer in ["", late, "HTTP/1.1 502 No\r\ncontent-length: 0\r\n\r\n"] {
+    let stops = "HTTP/1.1 503 No\r\ncontent-length: 53\r\n\r\n{\"code\":\"stopping\",\"detail\":\"stop\",\"retryable\":false}";
+    let nothing = "HTTP/1.1 502 No\r\ncontent-length: 0\r\n\r\n";
+    for answer in ["", late, stops, nothing] {
         let (url, served) = gateway(answer);
         let unknown = ask(&url, &withdraw);
         served.join().unwrap();

@@ -196,7 +196,14 @@ impl From<CommandError> for EcashError {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Client(error) => error.into(),
-            CommandError::Stopped(stopped) => stopped.into(),
+            // ⚠ It may have begun before the client stopped: who says it again may pay twice.
+            CommandError::Stopped(stopped) => Self {
+                message: format!(
+                    "{stopped}. It may have been done all the same: look at the operations before you say it again"
+                ),
+                retryable: false,
+                ..stopped.into()
+            },
         }
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn node(refusal: &Refusal) -> Problem {
 pub(super) fn ecash(error: &EcashError) -> Problem {
     let status = match (error.code.as_str(), error.retryable) {
         ("operation_not_found", _) => 404,
-        (_, true) => 503,
+        ("stopping", _) | (_, true) => 503,
         (_, false) => 422,
     };
     Problem::new(status, &error.code, error, error.retryable)
@@ -83,4 +83,27 @@ pub(super) fn federations(error: &FederationsError) -> Problem {
 /// The loop does not answer.
 pub(super) fn no_loop() -> Problem {
     problem::timed_out()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_of_ecash_say_whether_to_try_again() {
+        for (code, retryable, status) in [
+            ("operation_not_found", false, 404),
+            ("too_few_guardians", true, 503),
+            ("stopping", false, 503),
+            ("note_spent", false, 422),
+        ] {
+            let error = EcashError {
+                code: code.to_owned(),
+                message: "why".to_owned(),
+                retryable,
+            };
+            let problem = ecash(&error);
+            assert_eq!((problem.status, problem.retryable), (status, retryable));
+        }
+    }
 }
