@@ -75,6 +75,13 @@ impl Browser {
 
     /// Asks the browser for something, and waits until it is done.
     pub fn call(&mut self, method: &str, parameters: Json) -> Json {
+        let answer = self.answer(method, parameters);
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].clone()
+    }
+
+    /// The same; the answer may be an error.
+    fn answer(&mut self, method: &str, parameters: Json) -> Json {
         self.calls += 1;
         let mut message = json!({ "id": self.calls, "method": method, "params": parameters });
         if let Some(page) = &self.page {
@@ -86,8 +93,7 @@ impl Browser {
         loop {
             let message = self.next();
             if message["id"] == self.calls {
-                assert!(message["error"].is_null(), "{method}: {message}");
-                return message["result"].clone();
+                return message;
             }
             self.events.push(message);
         }
@@ -130,6 +136,14 @@ impl Browser {
         );
         assert!(answer["exceptionDetails"].is_null(), "{script}: {answer}");
         answer["result"]["value"].clone()
+    }
+
+    /// The text of a page that may be replaced by another at any time; none while it is.
+    pub fn glance(&mut self) -> Option<String> {
+        let script = json!({ "expression": "document.body.innerText", "returnByValue": true });
+        let answer = self.answer("Runtime.evaluate", script);
+        let text = answer["result"]["result"]["value"].as_str();
+        text.map(str::to_owned)
     }
 
     /// Where the page asked for something since it was opened.

@@ -178,10 +178,11 @@ fn a_node_that_is_killed_again_and_again_pays_nothing_twice_and_loses_nothing() 
 /// Waits until the channel is usable. If a kill has closed it, opens another.
 fn ensure_channel(world: &World, one: &mut Killable, two: &Running, payee: &mut Payee) {
     if one.state().channels.is_empty() {
-        // What the closing took out of the wallet comes back with a block.
+        // What the closing took out of the wallets comes back with a block: money for the channel, and what the other keeps for closing it.
         wait_for("money for another channel", || {
             world.mine(1, &[two]);
-            (one.state().balances.wallet_msat > 2 * CHANNEL_SAT * 1000).then_some(())
+            let free = [one.state(), two.state()].map(|state| state.balances.wallet_msat);
+            (free.into_iter().min() > Some(2 * CHANNEL_SAT * 1000)).then_some(())
         });
         let open = ChannelOrder {
             peer: two.peer(),

@@ -275,15 +275,18 @@ impl Running {
 
     /// Handles one event, and leaves the others where they are.
     pub fn wait_for_event<T>(&self, what: &str, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
-        wait_for(what, || {
-            for delivery in self.events(50).unwrap() {
-                if let Some(found) = pick(&delivery.event) {
-                    self.handled(delivery.number).unwrap();
-                    return Some(found);
-                }
+        wait_for(what, || self.take_event(&mut pick))
+    }
+
+    /// The same, if it is there.
+    fn take_event<T>(&self, pick: &mut impl FnMut(&Event) -> Option<T>) -> Option<T> {
+        for delivery in self.events(50).unwrap() {
+            if let Some(found) = pick(&delivery.event) {
+                self.handled(delivery.number).unwrap();
+                return Some(found);
             }
-            None
-        })
+        }
+        None
     }
 
     pub fn wait_for_channel(&self, id: ChannelId, is_it: impl Fn(&ChannelChange) -> bool) {
@@ -328,7 +331,12 @@ impl Running {
     }
 
     pub fn wait_for_end(&self, hash: PaymentHash) -> Event {
-        self.wait_for_event("a payment's end", |event| match event {
+        wait_for("a payment's end", || self.end_of(hash))
+    }
+
+    /// How a payment has ended, if it has.
+    pub fn end_of(&self, hash: PaymentHash) -> Option<Event> {
+        self.take_event(&mut |event| match event {
             Event::PaymentSucceeded { hash: of, .. } | Event::PaymentFailed { hash: of, .. }
                 if *of == hash =>
             {
