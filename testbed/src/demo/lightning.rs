@@ -354,14 +354,16 @@ impl Town<'_> {
         Ok(format!("{} + {fee} msat fee; {gained}", sat(KILLED)))
     }
 
+    /// Waits until what the federation owes is what all have: a gateway may announce itself anew, which costs, between two looks.
     fn check_audit(&self) -> Result<String> {
-        let holdings = self.look()?;
-        let audit = self.demo.equal_audits()?;
-        equal(
-            "what the federation owes",
-            audit.liabilities_msat,
-            holdings.owed(),
-        )?;
+        let mut last = None;
+        let right = self.demo.wait("an audit of what all have", || {
+            let (holdings, audit) = (self.look()?, self.demo.equal_audits()?);
+            let is_right = audit.liabilities_msat == holdings.owed();
+            last = Some(format!("{holdings:?} and {audit}"));
+            Ok(is_right.then_some(audit))
+        });
+        let audit = right.with_context(|| format!("it is {}", last.unwrap_or_default()))?;
         Ok(audit.to_string())
     }
 
