@@ -29,13 +29,14 @@ pub fn fail(code: &str, message: &str, status: u8) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// What can be said of a command line that is not understood, given the argument that is unknown, if one is. ⚠ One that is no option may be a
-/// password, or words, in the wrong place.
+/// What can be said of a command line that is not understood: the message, unless it is about an unknown argument that is no option. ⚠ That may be
+/// a password, or words, in the wrong place.
 #[must_use]
-pub fn complaint<'a>(unknown: Option<&str>, message: &'a str) -> &'a str {
-    match unknown {
-        Some(argument) if !argument.starts_with('-') => ONE_TOO_MANY,
-        _ => message,
+pub fn complaint<'a>(is_unknown: bool, argument: Option<&str>, message: &'a str) -> &'a str {
+    let is_option = argument.is_some_and(|argument| argument.starts_with('-'));
+    match is_unknown && !is_option {
+        true => ONE_TOO_MANY,
+        false => message,
     }
 }
 
@@ -73,9 +74,12 @@ mod tests {
 
     #[test]
     fn what_may_be_a_secret_is_in_no_complaint() {
-        assert_eq!(complaint(Some("--prot"), "see --prot"), "see --prot");
-        assert_eq!(complaint(None, "see"), "see");
-        assert_eq!(complaint(Some("hunter2"), "see hunter2"), ONE_TOO_MANY);
+        let message = "see hunter2";
+        assert_eq!(complaint(true, Some("--prot"), message), message);
+        assert_eq!(complaint(false, Some("hunter2"), message), message);
+        for argument in [Some("hunter2"), Some(""), None] {
+            assert_eq!(complaint(true, argument, message), ONE_TOO_MANY);
+        }
     }
 
     #[test]

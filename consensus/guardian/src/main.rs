@@ -229,8 +229,8 @@ fn usage(error: &UsageError) -> ExitCode {
         }
         kind => {
             let argument = error.info.iter().flatten().next().map(String::as_str);
-            let unknown = argument.filter(|_| kind == ErrorKind::UnknownArgument);
-            fail("usage", complaint(unknown, &error.message), 2)
+            let is_unknown = kind == ErrorKind::UnknownArgument;
+            fail("usage", complaint(is_unknown, argument, &error.message), 2)
         }
     }
 }

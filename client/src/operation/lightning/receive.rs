@@ -160,17 +160,19 @@ impl LnReceive {
                 happening,
             ) => {
                 let offer = receive.offer.offer.id(desk.federation.id);
+                let was_asking = receive.state == ReceiveState::Asking;
                 let turned = match self.hear(&receive, claim, happening, desk) {
                     Ok(Some(event)) => self.turn(receive, event, desk),
                     Ok(None) => Ok(()),
                     Err(refused) => Err(refused),
                 };
                 match turned {
-                    Ok(()) => self,
-                    Err(refused) => {
+                    Err(refused) if was_asking => {
                         desk.unwatch(Topic::Funding(offer));
                         self.pass_over(search, refused, desk)
                     }
+                    // ⚠ What was shown once may be paid.
+                    Ok(()) | Err(_) => self,
                 }
             }
             (Stage::Failed(_), _) => self,

@@ -95,6 +95,9 @@ impl Federation for FakeClient {
                 message: "they are spent".to_owned(),
                 retryable: false,
             }),
+            Command::Withdraw { .. } => Ok(Reply::Started {
+                operation: "op-1".parse().unwrap(),
+            }),
             _ => Ok(Reply::Done {}),
         }
     }
@@ -107,8 +110,16 @@ impl Federation for FakeClient {
         }
     }
 
-    async fn operations(&self, _: Option<&str>) -> Result<Json, EcashError> {
-        Ok(json!({ "operations": [] }))
+    async fn operations(&self, operation: Option<&str>) -> Result<Json, EcashError> {
+        match operation {
+            None => Ok(json!({ "operations": [] })),
+            // It stops between beginning one and showing it.
+            Some(_) => Err(EcashError {
+                code: "stopping".to_owned(),
+                message: "it has stopped".to_owned(),
+                retryable: true,
+            }),
+        }
     }
 
     async fn stop(&self) {}

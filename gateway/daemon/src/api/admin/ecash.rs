@@ -6,7 +6,7 @@ use guildmint_client::{Command, Reply};
 use guildmint_core::{api::Problem, Amount, FederationId};
 use guildmint_daemon::{parameters, problem};
 use serde::Deserialize;
-use serde_json::Value as Json;
+use serde_json::{json, Value as Json};
 use tide::Request;
 
 use super::super::{body::body, problem as problems};
@@ -30,7 +30,8 @@ async fn done(handle: &Handle, id: FederationId, command: Command) -> Result<Jso
     match reply.map_err(|error| problems::ecash(&error))? {
         Reply::Started { operation } => {
             let shown = client.operations(Some(&operation.to_string())).await;
-            shown.map_err(|error| problems::ecash(&error))
+            // ⚠ It has begun: who is told of a failure begins another.
+            Ok(shown.unwrap_or_else(|_| json!({ "operation": operation })))
         }
         reply => serde_json::to_value(&reply).map_err(|_| problem::internal()),
     }
